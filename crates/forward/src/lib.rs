@@ -1,6 +1,6 @@
 //! # sluice-forward: the algorithms of forwarding
 //!
-//! Pure decisions about media packets, one idea a file: which layer a subscription gets (`select`, `allocate`), how the
+//! Pure decisions about media packets, one idea a file: which layer a subscription gets ([`select`], [`allocate`]), how the
 //! layers become one stream that never breaks ([`Timeline`], [`Switcher`]), who is heard, when a key frame is asked for, how
 //! much flows.
 //!
@@ -10,14 +10,28 @@
 //! **The contract: nothing here panics or allocates on the way of a packet, whatever the numbers in it.** Anything a
 //! publisher sends is taken for possible.
 
+mod allocator;
+mod budget;
 mod clock;
+mod keyframes;
+mod loudest;
 mod marks;
+mod meter;
 mod picture;
 mod renumber;
 mod run;
+mod selector;
+mod speaker;
 mod switcher;
 mod timeline;
 
+pub use allocator::{Claim, Grant, Ladder, Pause, Plan, Rung, Standing, allocate, typical_bitrate};
+pub use budget::{Budget, Cadence, EstimateWindow};
+pub use keyframes::{KeyFrameQuota, KeyFrameRequests};
+pub use loudest::Loudest;
+pub use meter::Meter;
+pub use selector::{Layer, Quality, Wish, select, temporal_limit, wanted};
+pub use speaker::{ActiveSpeakers, DominantSpeaker, Indicator, Voice};
 pub use switcher::{DropReason, Forward, LATE, Packet, Switcher, Verdict};
 pub use timeline::Timeline;
 
