@@ -13,6 +13,7 @@
 mod allocator;
 mod budget;
 mod clock;
+pub mod conformance;
 mod keyframes;
 mod loudest;
 mod marks;
