@@ -26,7 +26,9 @@ impl Shard {
     pub(crate) fn execute(&mut self, now: Instant, command: Command) -> Outcome {
         match command {
             Command::Room { room, owner_epoch, action } => self.on_room(now, room, owner_epoch, action),
-            Command::ListRooms => Ok(Reply::Rooms(self.rooms.iter().map(|(_, room)| summary(room)).collect())),
+            Command::ListRooms => {
+                Ok(Reply::Rooms(self.rooms.iter().map(|(_, room)| summary(room)).collect()))
+            }
             Command::KeepAlive { owner_epoch } => {
                 let mut renewed = 0;
                 for (_, room) in self.rooms.iter_mut().filter(|(_, r)| r.owner_epoch == owner_epoch) {
@@ -48,7 +50,9 @@ impl Shard {
     fn on_room(&mut self, now: Instant, id: RoomId, epoch: u64, action: RoomAction) -> Outcome {
         let Some(&key) = self.rooms_by_id.get(&id) else {
             return match action {
-                RoomAction::Put { app_state, settings } => self.create_room(now, id, epoch, app_state, settings),
+                RoomAction::Put { app_state, settings } => {
+                    self.create_room(now, id, epoch, app_state, settings)
+                }
                 RoomAction::Delete => Ok(Reply::Done),
                 _ => Err(CommandError::NotFound(format!("room {id}"))),
             };
@@ -164,7 +168,10 @@ impl Shard {
         settings: Option<RoomSettings>,
     ) -> Outcome {
         if self.rooms.len() >= self.config.limits.rooms {
-            return Err(CommandError::Exhausted(format!("the shard holds {} rooms already", self.rooms.len())));
+            return Err(CommandError::Exhausted(format!(
+                "the shard holds {} rooms already",
+                self.rooms.len()
+            )));
         }
         let app_state = self.checked_state(app_state)?.unwrap_or_default();
         let mut room = Room::new(id.clone(), epoch, settings.unwrap_or_default(), now);
@@ -266,7 +273,10 @@ impl Shard {
             if let Some(&other) = room.by_publication.get(&spec.id)
                 && room.publications[other].session != key
             {
-                return Err(CommandError::Invalid(format!("publication {} belongs to another session", spec.id)));
+                return Err(CommandError::Invalid(format!(
+                    "publication {} belongs to another session",
+                    spec.id
+                )));
             }
         }
         let gone: Vec<_> = session
@@ -334,8 +344,9 @@ impl Shard {
             }
             let publication = self.rooms[room_key].by_publication.get(&spec.publication).copied();
             let own = publication.is_some_and(|p| self.is_own(key, room_key, p));
-            let subscription =
-                self.sessions[key].subscriptions.insert(Subscription::new(spec, publication.filter(|_| !own)));
+            let subscription = self.sessions[key]
+                .subscriptions
+                .insert(Subscription::new(spec, publication.filter(|_| !own)));
             self.attach(room_key, key, subscription);
         }
         self.allocate(now, key);
@@ -400,7 +411,11 @@ impl Shard {
     }
 
     pub(crate) fn session_key(&self, room: RoomKey, id: &SessionId) -> Result<SessionKey, CommandError> {
-        self.rooms[room].sessions.get(id).copied().ok_or_else(|| CommandError::NotFound(format!("session {id}")))
+        self.rooms[room]
+            .sessions
+            .get(id)
+            .copied()
+            .ok_or_else(|| CommandError::NotFound(format!("session {id}")))
     }
 
     fn publication_key(&self, room: RoomKey, id: &PublicationId) -> Result<usize, CommandError> {

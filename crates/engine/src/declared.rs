@@ -14,7 +14,7 @@ use crate::shard::Shard;
 use crate::timers::Timer;
 use crate::transport::{Mid, Rid};
 
-use rand::Rng;
+use rand::RngExt;
 
 impl Shard {
     /// Whether a publication belongs to the participant of a session: nobody hears themselves.
@@ -176,7 +176,9 @@ impl Shard {
             .collect();
         for (mid, key) in owners {
             let Some(subscription) = session.subscriptions.get_mut(key) else { continue };
-            let Some(publication) = subscription.publication.and_then(|p| room.publications.get(p)) else { continue };
+            let Some(publication) = subscription.publication.and_then(|p| room.publications.get(p)) else {
+                continue;
+            };
             if subscription.egress.is_some() {
                 continue;
             }

@@ -58,7 +58,9 @@ impl Shard {
             let publication = &self.rooms[room].publications[key];
             let subscriber = publication.subscribers[index];
             let session = &mut self.sessions[subscriber.session];
-            let Some(sent) = offer(session, subscriber.subscription, publication, packet, arrival) else { continue };
+            let Some(sent) = offer(session, subscriber.subscription, publication, packet, arrival) else {
+                continue;
+            };
             self.counters.packets_out += 1;
             if sent.seam {
                 self.counters.switches += 1;
@@ -155,8 +157,7 @@ fn offer(
     if arrival.frame.starts_key_frame() {
         egress.lost_picture = false;
     }
-    let rewritten =
-        Rewritten { sequence: forward.seq, timestamp: forward.timestamp.0, vp8: forward.vp8 };
+    let rewritten = Rewritten { sequence: forward.seq, timestamp: forward.timestamp.0, vp8: forward.vp8 };
     if !session.transport.write(egress.stream, payload_type, packet, rewritten) {
         return None;
     }

@@ -29,7 +29,13 @@ impl Shard {
             return;
         }
         if !policy.labels.contains(&label) {
-            self.deliver(now, self.sessions[from].room, Some(from), (&label, binary, &Bytes::from(data)), &[]);
+            self.deliver(
+                now,
+                self.sessions[from].room,
+                Some(from),
+                (&label, binary, &Bytes::from(data)),
+                &[],
+            );
             return;
         }
         let Ok(scanned) = scan(&data, policy.destinations_field, policy.sequence_field) else {

@@ -6,7 +6,9 @@
 use std::time::Instant;
 
 use sluice_rtp::MediaKind;
-use sluice_sdp::{CodecPolicy, Description, Direction, Kind, Msid, Opus, Plan, ReceivePolicy, Role, SendPolicy};
+use sluice_sdp::{
+    CodecPolicy, Description, Direction, Kind, Msid, Opus, Plan, ReceivePolicy, Role, SendPolicy,
+};
 
 use crate::command::{Binding, Carries, CommandError, MissingSections, Negotiated, NegotiationStep};
 use crate::demux::SessionKey;
@@ -75,13 +77,10 @@ impl Shard {
         // The peer's offer is corrected first, so that the transport holds the directions that the answer will have.
         let before: Vec<_> =
             assignments.iter().filter_map(|a| Some((a.mid.to_string(), offer_role(a, &offer)?))).collect();
-        let corrected =
-            sluice_sdp::correct(text, &Plan { sections: &before, others: Role::Keep }, &limits)
-                .map_err(|e| invalid("remote_offer", &e))?;
-        let raw = session
-            .transport
-            .accept_offer(&corrected, fresh)
+        let corrected = sluice_sdp::correct(text, &Plan { sections: &before, others: Role::Keep }, &limits)
             .map_err(|e| invalid("remote_offer", &e))?;
+        let raw =
+            session.transport.accept_offer(&corrected, fresh).map_err(|e| invalid("remote_offer", &e))?;
         let ended = commit(session, assignments);
 
         let answer = sluice_sdp::read(&raw, &limits).map_err(|e| fault(&e))?;
@@ -114,12 +113,8 @@ impl Shard {
                 changes.push(SectionChange::Rest(section.mid));
             }
         }
-        let mut unused: Vec<(Mid, MediaKind)> = session
-            .sections
-            .iter()
-            .filter(|s| s.used == Use::Unused)
-            .map(|s| (s.mid, s.kind))
-            .collect();
+        let mut unused: Vec<(Mid, MediaKind)> =
+            session.sections.iter().filter(|s| s.used == Use::Unused).map(|s| (s.mid, s.kind)).collect();
         let mut room_left = self.config.limits.sections.saturating_sub(session.sections.len());
         for (subscription, kind, publication) in waiting(session, room) {
             if let Some(index) = unused.iter().position(|(_, k)| *k == kind) {
@@ -405,7 +400,8 @@ fn receive_role(publication: &Publication, section: &sluice_sdp::Section) -> Rol
 }
 
 fn send_role(publication: &Publication, section: &sluice_sdp::Section) -> Option<Role> {
-    let msid = Msid::new(publication.spec.stream_label.as_str(), publication.spec.track_label.as_str()).ok()?;
+    let msid =
+        Msid::new(publication.spec.stream_label.as_str(), publication.spec.track_label.as_str()).ok()?;
     let names = section.codec_names();
     let codecs = match publication.codec() {
         Some(codec) if names.contains(&codec.name()) => CodecPolicy::Only(vec![codec.name().to_owned()]),

@@ -233,12 +233,7 @@ impl Publication {
     }
 
     /// A sender report (RFC 3550 section 6.4.1) ties a layer's time to the others'.
-    pub(crate) fn on_sender_report(
-        &mut self,
-        rid: Option<Rid>,
-        wall_clock: SystemTime,
-        timestamp: u32,
-    ) {
+    pub(crate) fn on_sender_report(&mut self, rid: Option<Rid>, wall_clock: SystemTime, timestamp: u32) {
         if let Some(index) = self.layers.iter().position(|layer| layer.rid == rid) {
             self.timeline.on_sender_report(index as u8, wall_clock, Timestamp(timestamp));
         }

@@ -15,10 +15,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+use crate::command::{Command, CommandError, Reply};
 use crate::config::Config;
 use crate::counters::Counters;
 use crate::demux::{Demux, SessionKey, stun_ufrag};
@@ -28,10 +29,14 @@ use crate::model::{CloseReason, RoomEndReason};
 use crate::room::{Room, RoomKey};
 use crate::session::Session;
 use crate::timers::{Timer, Timers};
-use crate::transport::{Credentials, Polled, Shared, TransportEvent};
+use crate::transport::{Credentials, Polled, Shared};
 
 /// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
 const TIMER_SLACK: Duration = Duration::from_micros(50);
+
+/// A transport that wants to be called again is left alone for this long: it may ask for a time that is already past.
+/// Larger would make paced packets leave in bursts.
+const TIMER_STEP: Duration = Duration::from_micros(200);
 
 /// The shard could not be made: no certificate for DTLS.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +82,7 @@ impl Shard {
         match input {
             Input::Datagram(datagram) => self.on_datagram(now, &datagram),
             Input::Command(ticket, command) => {
-                let reply = self.execute(now, command);
+                let reply = self.execute_guarded(now, command);
                 self.out.push_back(Output::Reply(ticket, reply));
             }
             Input::ConnectionClosed { source, .. } => {
@@ -184,13 +189,12 @@ impl Shard {
             match session.transport.poll() {
                 Ok(Polled::Transmit(transmit)) => self.out.push_back(Output::Transmit(transmit)),
                 Ok(Polled::Idle(at)) => {
-                    self.timers.set(Timer::Session(key), at);
+                    self.timers.set(Timer::Session(key), at.max(now + TIMER_STEP));
                     if !session.transport.is_alive() {
                         self.close_session(key, CloseReason::Peer);
                     }
                     return;
                 }
-                Ok(Polled::Event(TransportEvent::Packet(packet))) => self.forward(now, key, packet),
                 Ok(Polled::Event(event)) => self.on_transport_event(now, key, event),
                 Err(error) => {
                     tracing::info!(session = %session.id, %error, "transport failed");
@@ -210,6 +214,22 @@ impl Shard {
                 self.end_room(room, RoomEndReason::Fault);
             }
         }
+    }
+
+    /// Runs a command. A panic ends the room that it was for.
+    fn execute_guarded(&mut self, now: Instant, command: Command) -> Result<Reply, CommandError> {
+        let room = match &command {
+            Command::Room { room, .. } => Some(room.clone()),
+            _ => None,
+        };
+        catch_unwind(AssertUnwindSafe(|| self.execute(now, command))).unwrap_or_else(|_| {
+            self.counters.faults += 1;
+            if let Some(key) = room.and_then(|id| self.rooms_by_id.get(&id).copied()) {
+                tracing::error!(room = %self.rooms[key].id, "a panic in a command ends the room");
+                self.end_room(key, RoomEndReason::Fault);
+            }
+            Err(CommandError::Fault)
+        })
     }
 
     /// New ICE credentials. The first two characters of the ufrag name the shard in hexadecimal.

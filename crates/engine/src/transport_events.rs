@@ -1,4 +1,4 @@
-//! What a session's transport reports, but for media packets (`forwarding` takes those).
+//! What a session's transport reports.
 
 use std::time::Instant;
 
@@ -46,6 +46,8 @@ impl Shard {
             TransportEvent::ChannelData { channel, binary, data } => {
                 self.on_message(now, key, channel, binary, data);
             }
+            TransportEvent::ChannelReady => session.data.drain(now, &mut session.transport),
+            TransportEvent::Packet(packet) => self.forward(now, key, packet),
             TransportEvent::ChannelClosed(channel) => session.data.closed(channel),
             TransportEvent::Path(report) => self.on_path(key, report),
             TransportEvent::Ingress { mid, rid, nacks, lost } => {

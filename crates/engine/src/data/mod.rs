@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub(crate) use self::scan::{Malformed, Scanned, scan};
+pub(crate) use self::scan::scan;
 use crate::config::Limits;
 use crate::model::{DataPolicy, WhenFull};
 use crate::stats::DataStats;
@@ -59,7 +59,13 @@ impl DataPlane {
     }
 
     /// A channel opened; false if there are too many.
-    pub(crate) fn opened(&mut self, channel: Channel, label: String, reliable: bool, limits: &Limits) -> bool {
+    pub(crate) fn opened(
+        &mut self,
+        channel: Channel,
+        label: String,
+        reliable: bool,
+        limits: &Limits,
+    ) -> bool {
         if self.channels.len() >= limits.channels {
             return false;
         }
@@ -123,7 +129,12 @@ impl DataPlane {
             return if close { Err(Overflow) } else { Ok(()) };
         }
         self.queued_bytes += payload.len();
-        self.queue.push_back(Queued { label: label.to_owned(), binary, payload: payload.clone(), since: now });
+        self.queue.push_back(Queued {
+            label: label.to_owned(),
+            binary,
+            payload: payload.clone(),
+            since: now,
+        });
         Ok(())
     }
 
