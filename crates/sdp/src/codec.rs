@@ -17,7 +17,7 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels of an audio codec; 1 where the text is silent.
     pub channels: u8,
-    /// The `a=fmtp` parameters as written, empty without any.
+    /// The `a=fmtp` parameters as written, several lines joined by `;`, empty without any.
     pub parameters: String,
 }
 
@@ -37,9 +37,25 @@ impl Codec {
         !matches!(self.name.as_str(), "rtx" | "red" | "ulpfec" | "flexfec-03" | "cn" | "telephone-event")
     }
 
-    /// One parameter of `a=fmtp`, as in `profile-level-id=42e01f`; names compare without case.
+    /// What may never differ between two uses of one payload type. Levels, bit rates and the like may.
+    pub(crate) fn meaning(&self) -> String {
+        let distinct = match self.name.as_str() {
+            "rtx" => self.parameter("apt").unwrap_or_default().to_owned(),
+            "vp9" => self.parameter("profile-id").unwrap_or("0").to_owned(),
+            "av1" => self.parameter("profile").unwrap_or("0").to_owned(),
+            "h264" => {
+                let profile = self.parameter("profile-level-id").and_then(|p| p.get(..4)).unwrap_or("");
+                let mode = self.parameter("packetization-mode").unwrap_or("0");
+                format!("{} mode {mode}", profile.to_ascii_lowercase())
+            }
+            _ => String::new(),
+        };
+        format!("{}/{}/{} {distinct}", self.name, self.clock_rate, self.channels).trim_end().to_owned()
+    }
+
+    /// One parameter of `a=fmtp`, as in `profile-level-id=42e01f`; names compare without case, the last one counts.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.split(';').find_map(|p| {
+        self.parameters.rsplit(';').find_map(|p| {
             let (key, value) = p.split_once('=')?;
             key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
         })
@@ -77,8 +93,9 @@ fn parse_rtpmap(media: &MediaDescription, value: &str) -> Option<Codec> {
     let name = parts.next().filter(|n| !n.is_empty())?.to_ascii_lowercase();
     let clock_rate = parts.next()?.parse().ok()?;
     let channels = parts.next().map_or(Some(1), |c| c.parse().ok())?;
-    let parameters = values(media, "fmtp").find_map(|v| for_payload_type(v, payload_type)).unwrap_or("");
-    Some(Codec { payload_type, name, clock_rate, channels, parameters: parameters.to_owned() })
+    let parameters: Vec<_> =
+        values(media, "fmtp").filter_map(|v| for_payload_type(v, payload_type)).collect();
+    Some(Codec { payload_type, name, clock_rate, channels, parameters: parameters.join(";") })
 }
 
 /// The rest of an `a=fmtp` or `a=rtcp-fb` value if it speaks of `payload_type`.
@@ -116,6 +133,16 @@ pub(crate) fn apply(media: &mut MediaDescription, mid: &str, policy: &CodecPolic
     }
     keep(media, &kept);
     Ok(())
+}
+
+/// Leaves one codec and what repairs it: a section where nothing flows needs no list, and a client offers all its
+/// codecs again whenever it offers.
+pub(crate) fn keep_first(media: &mut MediaDescription) {
+    let present = codecs(media);
+    let Some(first) = present.iter().find(|c| c.is_media()).map(|c| c.payload_type) else { return };
+    let serves = |c: &&Codec| c.payload_type == first || (c.name == "rtx" && c.carries() == Some(first));
+    let kept: Vec<u8> = present.iter().filter(serves).map(|c| c.payload_type).collect();
+    keep(media, &kept);
 }
 
 /// Drops all payload types but `kept`, in that order, with everything said about the others.
