@@ -516,6 +516,66 @@ fn audio_begins_and_switches_at_any_packet() {
     assert_eq!(sent, expected);
 }
 
+/// A packet of a stream with temporal layers, described by hand; each picture is 3,000 ticks.
+fn temporal(seq: u64, picture: u16, tid: u8, sync: bool, first: bool, last: bool) -> Packet {
+    let [high, low] = picture.to_be_bytes();
+    let tid_byte = tid << 6 | u8::from(sync) << 5;
+    let payload =
+        [if first { 0x90 } else { 0x80 }, 0xe0, 0x80 | high, low, 0, tid_byte, u8::from(picture != 0)];
+    let frame = read(Codec::Vp8, &payload, last).expect("a whole descriptor");
+    let at = Instant::now();
+    Packet {
+        layer: 0,
+        seq,
+        timestamp: Timestamp(u32::from(picture) * 3_000),
+        playout: at,
+        arrived: at,
+        frame,
+    }
+}
+
+#[test]
+fn what_is_lost_of_a_frame_that_is_left_out_is_not_asked_for() {
+    let mut switcher = Switcher::new(Codec::Vp8, 0);
+    switcher.set_target(Some(0));
+    switcher.set_max_temporal(0);
+    let mut on = |packet| match switcher.on_packet(&packet) {
+        Verdict::Forward(forward) => Ok((forward.seq, forward.vp8.and_then(|vp8| vp8.picture_id))),
+        Verdict::Drop(reason) => Err(reason),
+    };
+    assert_eq!(on(temporal(10, 0, 0, false, true, true)), Ok((0, None)));
+    // Packet 12, in the middle of the frame, is lost.
+    assert_eq!(on(temporal(11, 1, 2, true, true, false)), Err(DropReason::TemporalLayer));
+    assert_eq!(on(temporal(13, 1, 2, true, false, true)), Err(DropReason::TemporalLayer));
+    assert_eq!(on(temporal(14, 2, 0, false, true, true)), Ok((1, Some(1))), "no gap in packets or pictures");
+    assert_eq!(
+        on(temporal(12, 1, 2, true, false, false)),
+        Err(DropReason::TemporalLayer),
+        "late, and still not wanted"
+    );
+}
+
+#[test]
+fn the_frame_rate_rises_layer_by_layer_at_switch_points_only() {
+    let mut switcher = Switcher::new(Codec::Vp8, 0);
+    switcher.set_target(Some(0));
+    switcher.set_max_temporal(0);
+    let forwarded = |switcher: &mut Switcher, n: u16, tid: u8, sync: bool| {
+        matches!(switcher.on_packet(&temporal(u64::from(n), n, tid, sync, true, true)), Verdict::Forward(_))
+    };
+    assert!(forwarded(&mut switcher, 0, 0, false));
+    assert!(!forwarded(&mut switcher, 1, 2, true));
+    switcher.set_max_temporal(2);
+    assert!(!forwarded(&mut switcher, 2, 1, false), "layer 1 cannot be begun here");
+    assert!(!forwarded(&mut switcher, 3, 2, true), "later frames of layer 2 may need layer 1");
+    assert!(forwarded(&mut switcher, 4, 0, false));
+    assert!(forwarded(&mut switcher, 5, 1, true));
+    assert!(forwarded(&mut switcher, 6, 2, true));
+    assert!(forwarded(&mut switcher, 7, 2, false));
+    switcher.set_max_temporal(1);
+    assert!(!forwarded(&mut switcher, 8, 2, false) && forwarded(&mut switcher, 9, 1, false));
+}
+
 /// A switcher fed with packets described by hand.
 struct ByHand {
     start: Instant,
