@@ -574,6 +574,13 @@ fn the_frame_rate_rises_layer_by_layer_at_switch_points_only() {
     assert!(forwarded(&mut switcher, 7, 2, false));
     switcher.set_max_temporal(1);
     assert!(!forwarded(&mut switcher, 8, 2, false) && forwarded(&mut switcher, 9, 1, false));
+    switcher.set_max_temporal(2);
+    let key = Packet {
+        frame: FrameInfo { key_frame: true, ..temporal(10, 10, 0, false, true, true).frame },
+        ..temporal(10, 10, 0, false, true, true)
+    };
+    assert!(matches!(switcher.on_packet(&key), Verdict::Forward(_)));
+    assert!(forwarded(&mut switcher, 11, 2, false), "a key frame begins all layers at once");
 }
 
 /// A switcher fed with packets described by hand.
