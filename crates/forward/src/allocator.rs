@@ -1,7 +1,7 @@
 //! Divides one receiver's budget among its subscriptions. One pure function: [`allocate`].
 //!
 //! Each publication is a ladder of rungs, each better and dearer than the one before. All claims climb together, one rung a
-//! round, in the order of their standing; who is on stage climbs first to a rung worth looking at. A claim that cannot pay
+//! round, in the order of their standing; who is pinned, shared or on stage climbs first to a rung worth looking at. A claim that cannot pay
 //! its next rung stays where it is, while cheaper claims go on.
 //!
 //! Two budgets keep the picture calm: up to its present rung a claim is paid from today's estimate, above it only from the
@@ -184,9 +184,11 @@ pub fn allocate(budget: &Budget, claims: &[Claim<'_>]) -> Plan {
         Reverse((claim.standing, side, claim.rank, Reverse(climber.index)))
     });
     let mut purse = Purse { budget: *budget, spent: Bitrate::ZERO };
-    climb(&mut climbers, &mut purse, |climber| {
-        if climber.claim.standing >= Standing::Stage { climber.worthwhile() } else { 0 }
-    });
+    for standing in [Standing::Pinned, Standing::ScreenShare, Standing::Stage] {
+        climb(&mut climbers, &mut purse, |climber| {
+            if climber.claim.standing == standing { climber.worthwhile() } else { 0 }
+        });
+    }
     climb(&mut climbers, &mut purse, |climber| climber.ideal);
 
     let desired = budget.reserved + climbers.iter().map(|climber| climber.cost_of(climber.ideal)).sum();
@@ -262,7 +264,7 @@ impl<'a> Climber<'a> {
             Some(rung) => Ok(*rung),
             None if claim.wish.paused => Err(Pause::Wished),
             None if self.ideal == 0 => Err(Pause::NoLayer),
-            None => Err(Pause::Bandwidth { missing: self.cost_of(1) - purse.left(self.present > 0) }),
+            None => Err(Pause::Bandwidth { missing: self.cost_of(1) - purse.left(false) }),
         };
         Grant { rung, wanted: wanted(claim.ladder.layers(), &claim.wish) }
     }
@@ -300,3 +302,6 @@ fn climb(climbers: &mut [Climber<'_>], purse: &mut Purse, goal: impl Fn(&Climber
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,6 +16,9 @@ pub(crate) struct OutClock {
     /// Ticks from frame to frame, smoothed. Seams fall on this grid, which hides the jitter of arrival times.
     interval: u32,
     learns: bool,
+    /// The shortest step of a seam. A switch upwards shows one picture twice, small and large, and the second needs a time of
+    /// its own: 1 ms in video, so that a hundred switches do not put off the picture by a hundred frames.
+    least: u32,
     anchor: Option<(Instant, i64)>,
     /// The newest frame: the source's time, and the outgoing time in 64 bits.
     last: Option<(Timestamp, i64)>,
@@ -27,7 +30,9 @@ impl OutClock {
         // Until more is known: video at 30 frames/s; audio packets of 20 ms, which is what WebRTC sends.
         let learns = codec.kind() == MediaKind::Video;
         let interval = if learns { rate / 30 } else { rate / 50 };
-        OutClock { rate, interval, learns, anchor: None, last: None }
+        // Sound is never shown twice, and packets of sound must not overlap.
+        let least = if learns { rate / 1_000 } else { interval };
+        OutClock { rate, interval, learns, least, anchor: None, last: None }
     }
 
     /// Notes the time of a packet of the present source that goes out.
@@ -68,12 +73,11 @@ impl OutClock {
         i128::from(nanos) * i128::from(self.rate) / 1_000_000_000
     }
 
-    /// The step nearest to `step` on the frame grid, forward by at least one short frame.
+    /// The step nearest to `step` on the frame grid, but forward.
     fn snap(&self, step: i128) -> i64 {
         let interval = i128::from(self.interval.max(1));
         let snapped = (step + interval / 2).div_euclid(interval) * interval;
-        let least = interval.min(i128::from(self.rate / 30));
-        i64::try_from(snapped.max(least)).unwrap_or(i64::MAX)
+        i64::try_from(snapped.max(i128::from(self.least))).unwrap_or(i64::MAX)
     }
 }
 
@@ -115,7 +119,7 @@ mod tests {
         clock.follow(Timestamp(6_000));
         clock.follow(Timestamp(3_000));
         let shift = clock.seam(Timestamp(77), start - Duration::from_secs(50));
-        assert_eq!(out(Timestamp(77), shift), 9_000, "one frame on, although the source says long ago");
+        assert_eq!(out(Timestamp(77), shift), 6_090, "a moment on, although the source says long ago");
     }
 
     #[test]

@@ -99,7 +99,7 @@ impl Pictures {
         if let (Some(ids), Some(id)) = (&mut self.ids, packet.picture_id) {
             let source = ids.extend(id);
             let out = ids.numbers.out(source)?;
-            newest = source >= ids.highest;
+            newest = last.picture_id.is_none_or(|last| out >= last);
             ids.highest = ids.highest.max(source);
             let wire = (out & u64::from(id.mask())) as u16;
             rewrite.picture_id = Some(wire);

@@ -2,7 +2,6 @@
 
 use sluice_rtp::{Timestamp, Vp8Descriptor, Vp8Rewrite};
 
-use crate::marks::Marks;
 use crate::picture::{LastPicture, Pictures};
 use crate::renumber::Renumber;
 use crate::switcher::{DropReason, Packet};
@@ -14,8 +13,7 @@ pub(crate) struct Run {
     first: u64,
     /// The highest sequence number of the layer so far, left out or not.
     highest: u64,
-    /// The newest packet that went out was the last of its frame.
-    ended: bool,
+    newest: Newest,
     numbers: Renumber<16>,
     time_shift: u32,
     pictures: Option<Pictures>,
@@ -25,14 +23,20 @@ pub(crate) struct Run {
     omitted: Option<Timestamp>,
 }
 
+/// The newest packet of a run that went out.
+#[derive(Clone, Copy, Debug)]
+struct Newest {
+    seq: u64,
+    out: u64,
+    ends_frame: bool,
+}
+
 /// Where a packet comes to stand in the outgoing stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Placed {
     pub(crate) seq: u64,
     pub(crate) timestamp: Timestamp,
     pub(crate) vp8: Option<Vp8Rewrite>,
-    /// No packet of the run so far was newer.
-    pub(crate) newest: bool,
 }
 
 impl Run {
@@ -42,7 +46,7 @@ impl Run {
             layer: packet.layer,
             first: packet.seq,
             highest: packet.seq,
-            ended: packet.frame.frame_end,
+            newest: Newest { seq: packet.seq, out: seq, ends_frame: packet.frame.frame_end },
             numbers: Renumber::new(packet.seq, seq),
             time_shift,
             pictures: packet.frame.vp8.map(|vp8| Pictures::new(&vp8, last)),
@@ -55,21 +59,21 @@ impl Run {
         self.layer
     }
 
-    /// The outgoing number after all of this run.
-    pub(crate) fn next(&self) -> u64 {
-        self.numbers.next(self.highest.wrapping_add(1))
+    /// The newest outgoing number of this run.
+    pub(crate) fn newest_out(&self) -> u64 {
+        self.newest.out
     }
 
-    /// Whether the run would end inside a frame with no hole behind it that shows so.
-    pub(crate) fn is_cut(&self, sent: &Marks<16>) -> bool {
-        !self.ended && self.next().checked_sub(1).is_some_and(|last| sent.has(last))
+    /// Whether the run would end inside a frame.
+    pub(crate) fn is_cut(&self) -> bool {
+        !self.newest.ends_frame
     }
 
-    /// Whether a late packet belongs into a hole of this run, which is over. Where the number after the run was skipped, the very
-    /// end of the cut frame may take it: then the frame is whole.
-    pub(crate) fn may_fill(&self, packet: &Packet, skipped: bool) -> bool {
-        packet.seq <= self.highest
-            || (skipped && packet.seq == self.highest.wrapping_add(1) && packet.frame.frame_end)
+    /// Whether a late packet belongs into a hole of this run, which is over. Behind a cut frame its very end may follow, on the
+    /// number that was skipped: then the frame is whole.
+    pub(crate) fn may_fill(&self, packet: &Packet) -> bool {
+        let end = self.is_cut() && packet.frame.frame_end && packet.seq == self.newest.seq.wrapping_add(1);
+        packet.seq < self.newest.seq || end
     }
 
     /// The picture numbers of the packet that the run began with.
@@ -105,11 +109,13 @@ impl Run {
         };
         if newest {
             self.highest = packet.seq;
-            self.ended = packet.frame.frame_end;
             self.omitted = None;
         }
+        if packet.seq > self.newest.seq {
+            self.newest = Newest { seq: packet.seq, out: seq, ends_frame: packet.frame.frame_end };
+        }
         let timestamp = packet.timestamp.advance(self.time_shift);
-        Ok(Placed { seq, timestamp, vp8, newest })
+        Ok(Placed { seq, timestamp, vp8 })
     }
 
     /// One decision per picture, kept for its later packets; without picture numbers, by the layer alone.

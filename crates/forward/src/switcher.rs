@@ -83,8 +83,6 @@ pub enum DropReason {
 struct Left {
     run: Run,
     until: Instant,
-    /// The number after its last packet was skipped, because its last frame was cut short.
-    skipped: bool,
 }
 
 /// Chooses and renumbers the packets of one outgoing stream. Feed it every packet of its publication.
@@ -202,9 +200,7 @@ impl Switcher {
         if !self.sent.mark(placed.seq) {
             return Verdict::Drop(DropReason::Duplicate);
         }
-        if placed.newest {
-            self.clock.follow(packet.timestamp);
-        }
+        self.clock.follow(packet.timestamp);
         Verdict::Forward(Forward {
             seq: placed.seq,
             timestamp: placed.timestamp,
@@ -216,7 +212,7 @@ impl Switcher {
     /// The first packet of a key frame of the wanted layer: the seam.
     fn begin(&mut self, packet: &Packet) -> Verdict {
         let until = packet.arrived.checked_add(LATE).unwrap_or(packet.arrived);
-        self.left = self.close().map(|(run, skipped)| Left { run, until, skipped });
+        self.left = self.close().map(|run| Left { run, until });
         let seq = self.next;
         let shift = self.clock.seam(packet.timestamp, packet.playout);
         let mut run = Run::begin(packet, seq, shift, self.max_temporal, &self.picture);
@@ -226,13 +222,11 @@ impl Switcher {
         Verdict::Forward(Forward { seq, timestamp: packet.timestamp.advance(shift), vp8, seam: true })
     }
 
-    /// Ends the present run. A frame that was cut short costs one number (the second value), so that its half never joins
-    /// the next frame.
-    fn close(&mut self) -> Option<(Run, bool)> {
+    /// Ends the present run. A frame that was cut short costs one number, so that its half never joins the next frame.
+    fn close(&mut self) -> Option<Run> {
         let run = self.run.take()?;
-        let cut = run.is_cut(&self.sent);
-        self.next = run.next() + u64::from(cut);
-        Some((run, cut))
+        self.next = run.newest_out().wrapping_add(1 + u64::from(run.is_cut()));
+        Some(run)
     }
 
     /// A late packet of the layer that was left: it may fill a hole that the receiver knows of.
@@ -242,7 +236,7 @@ impl Switcher {
             self.left = None;
             return None;
         }
-        if left.run.layer() != packet.layer || !left.run.may_fill(packet, left.skipped) {
+        if left.run.layer() != packet.layer || !left.run.may_fill(packet) {
             return None;
         }
         let placed = left.run.place(packet, self.max_temporal, &mut LastPicture::default()).ok()?;

@@ -171,6 +171,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sender_whose_clock_runs_fast_is_followed_for_hours() {
+        let start = Instant::now() + Duration::from_secs(1_000);
+        let wall = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
+        let mut timeline = Timeline::new(90_000);
+        for second in 0..10_000u32 {
+            // 200 millionths too fast: two seconds in ten thousand.
+            let sent = Duration::from_nanos(u64::from(second) * 1_000_200_000);
+            let arrived = start + Duration::from_secs(u64::from(second));
+            let ticks = (sent.as_nanos() * 90_000 / 1_000_000_000) as u32;
+            let at = timeline.playout(0, Timestamp(ticks), arrived);
+            timeline.on_sender_report(0, wall + sent, Timestamp(ticks));
+            assert!(
+                millis_apart(at, arrived).abs() < 100,
+                "{} ms after {second} s",
+                millis_apart(at, arrived)
+            );
+        }
+    }
+
+    #[test]
     fn a_clock_that_jumps_starts_again_at_its_arrival() {
         let start = Instant::now() + Duration::from_secs(1_000);
         let mut timeline = Timeline::new(90_000);
