@@ -237,8 +237,7 @@ impl Sender {
     }
 
     fn send_singly(&mut self, socket: &UdpSocket, batch: &mut Batch) -> Outcome {
-        let mut sent = 0;
-        for contents in batch.bytes.chunks(batch.segment) {
+        for (sent, contents) in batch.bytes.chunks(batch.segment).enumerate() {
             match socket.send(batch.source_ip, batch.destination, contents, None) {
                 Ok(()) => self.count_sent(1, contents.len()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -248,7 +247,6 @@ impl Sender {
                 }
                 Err(error) => self.count_refused(&error, 1),
             }
-            sent += 1;
         }
         Outcome::Done
     }
