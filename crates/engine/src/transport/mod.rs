@@ -116,7 +116,7 @@ impl Extensions {
 pub(crate) struct Rewritten {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
-    pub(crate) vp8: Option<sluice_forward::Vp8Rewrite>,
+    pub(crate) vp8: Option<sluice_rtp::Vp8Rewrite>,
 }
 
 /// An outgoing stream: what [`Transport::write`] needs to know of a section.
@@ -462,7 +462,7 @@ fn channel_config(channel: &DataChannel) -> ChannelConfig {
     }
 }
 
-fn vp8_patch(payload: &[u8], vp8: sluice_forward::Vp8Rewrite) -> Option<str0m::rtp::Vp8Patch> {
+fn vp8_patch(payload: &[u8], vp8: sluice_rtp::Vp8Rewrite) -> Option<str0m::rtp::Vp8Patch> {
     let descriptor = Vp8Descriptor::parse(payload).ok()?;
     let mut patch = descriptor.patch();
     if let (Some(id), Some(_)) = (vp8.picture_id, descriptor.picture_id()) {
