@@ -37,32 +37,34 @@ export function launchChromium(flags: string[] = []): Promise<PlaywrightBrowser>
 
 export async function openChromium(flags: string[] = [THREE_LAYERS_FLAG]): Promise<Browser> {
   const browser = await launchChromium(flags);
-  const context = await browser.newContext();
   return {
     name: 'chromium',
     async open(url, onLog) {
+      // A window each: of the tabs of one window, only the foremost runs at full speed.
+      const context = await browser.newContext();
       const page = await context.newPage();
       page.on('console', (message) => onLog(`${message.type()}: ${message.text()}`));
       page.on('pageerror', (error) => onLog(`uncaught: ${error.message}`));
       await page.goto(url);
-      return { evaluate: (expression) => page.evaluate(expression), close: () => page.close() };
+      return { evaluate: (expression) => page.evaluate(expression), close: () => context.close() };
     },
     close: () => browser.close(),
   };
 }
 
-export async function openFirefox(): Promise<Browser> {
+/** All its pages send the one tone of its fake microphone. */
+export async function openFirefox(tone: number): Promise<Browser> {
   const browser = await puppeteer.launch({
     browser: 'firefox',
     executablePath: FIREFOX,
     headless: true,
     extraPrefsFirefox: {
       'media.navigator.streams.fake': true,
+      'media.navigator.audio.fake_frequency': tone,
       'media.navigator.permission.disabled': true,
       'media.peerconnection.ice.loopback': true,
       'media.peerconnection.ice.obfuscate_host_addresses': false,
       'media.autoplay.default': 0,
-      'media.autoplay.block-webaudio': false,
     },
   });
   return {

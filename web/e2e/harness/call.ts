@@ -31,7 +31,7 @@ export async function scene(test: TestContext, server?: Server): Promise<Scene> 
     async participant(look, kind = 'chromium') {
       let browser = browsers.get(kind);
       if (!browser) {
-        browser = kind === 'firefox' ? openFirefox() : openChromium();
+        browser = kind === 'firefox' ? openFirefox(look.tone) : openChromium();
         browsers.set(kind, browser);
       }
       return Participant.open(await browser, pages.url, look);

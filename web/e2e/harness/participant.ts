@@ -132,7 +132,7 @@ const AUDIBLE = 0.02;
 const PITCH_TOLERANCE = 30;
 
 export function isHeard(stream: StreamReport | undefined, sender: Look): stream is StreamReport {
-  return (
-    !!stream?.audio && stream.audio.loudness > AUDIBLE && Math.abs(stream.audio.pitch - sender.tone) < PITCH_TOLERANCE
-  );
+  if (!stream?.audio || stream.audio.loudness < AUDIBLE) return false;
+  const { pitch } = stream.audio;
+  return pitch === null || Math.abs(pitch - sender.tone) < PITCH_TOLERANCE;
 }

@@ -130,7 +130,7 @@ const client = {
     return publication.trackSid;
   },
   async publishTone(hertz: number): Promise<string> {
-    const publication = await room.localParticipant.publishTrack(playTone(hertz), { source: Track.Source.Microphone });
+    const publication = await room.localParticipant.publishTrack(await playTone(hertz), { source: Track.Source.Microphone });
     return publication.trackSid;
   },
   async unpublish(source: string): Promise<void> {
@@ -165,17 +165,18 @@ const client = {
   startWindow(): void {
     for (const video of videos.values()) video.restart();
   },
-  streams(): StreamReport[] {
-    return [...room.remoteParticipants.values()].flatMap((participant) =>
-      [...participant.trackPublications.values()].map((publication) => ({
+  streams(): Promise<StreamReport[]> {
+    const streams = [...room.remoteParticipants.values()].flatMap((participant) =>
+      [...participant.trackPublications.values()].map(async (publication) => ({
         identity: participant.identity,
         source: publication.source,
         sid: publication.trackSid,
         muted: publication.isMuted,
         video: videos.get(publication.trackSid)?.read() ?? null,
-        audio: audios.get(publication.trackSid)?.read() ?? null,
+        audio: (await audios.get(publication.trackSid)?.read()) ?? null,
       })),
     );
+    return Promise.all(streams);
   },
   people: (): string[] => [...room.remoteParticipants.keys()],
   metadataOf: (identity: string): string => room.getParticipantByIdentity(identity)?.metadata ?? '',

@@ -31,14 +31,21 @@ export function drawPicture({ colour, width, height, framesPerSecond }: PictureO
   return track;
 }
 
-export function playTone(hertz: number): MediaStreamTrack {
+/** Firefox without a sound card runs no AudioContext; its fake microphone then plays the tone it was started with. */
+export async function playTone(hertz: number): Promise<MediaStreamTrack> {
   const context = new AudioContext();
   const oscillator = new OscillatorNode(context, { frequency: hertz });
   const quieter = new GainNode(context, { gain: 0.3 });
   const output = context.createMediaStreamDestination();
   oscillator.connect(quieter).connect(output);
   oscillator.start();
-  const track = output.stream.getAudioTracks()[0];
+  const runs = await Promise.race([context.resume().then(() => true), pause(1_000).then(() => false)]);
+  const stream = runs ? output.stream : await navigator.mediaDevices.getUserMedia({ audio: true });
+  const track = stream.getAudioTracks()[0];
   if (!track) throw new Error('the tone gives no track');
   return track;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

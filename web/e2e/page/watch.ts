@@ -2,8 +2,8 @@
 import type { RemoteTrack } from 'livekit-client';
 import type { Colour } from './picture.ts';
 
-/** 15 pictures a second are 67 ms apart. Whoever waits for 200 ms sees the picture stand still. */
-const STILL_MS = 200;
+/** The browsers' own measure of a freeze, a usual gap and 150 ms, for 15 pictures a second. */
+const STILL_MS = 67 + 150;
 
 export interface VideoReport {
   colour: Colour | null;
@@ -86,27 +86,33 @@ export class VideoWatch {
 }
 
 export interface AudioReport {
-  /** Root mean square of the sound now, 0 to 1. */
+  /** Root mean square of the sound, 0 to 1. */
   loudness: number;
-  /** The strongest frequency, in hertz. */
-  pitch: number;
+  /** The strongest frequency in hertz; `null` where the browser cannot analyse sound. */
+  pitch: number | null;
 }
 
 /** Sound as it comes out of the decoder. */
 export class AudioWatch {
   readonly #element: HTMLMediaElement;
   readonly #context = new AudioContext();
-  readonly #analyser: AnalyserNode;
+  readonly #analyser = new AnalyserNode(this.#context, { fftSize: 4096, smoothingTimeConstant: 0 });
+  #energy = 0;
+  #duration = 0;
 
-  constructor(track: RemoteTrack) {
-    // Chromium decodes remote sound only while an element plays it.
+  constructor(readonly track: RemoteTrack) {
+    // Browsers decode remote sound only while an element plays it.
     this.#element = track.attach();
     document.body.append(this.#element);
-    this.#analyser = new AnalyserNode(this.#context, { fftSize: 4096, smoothingTimeConstant: 0 });
     this.#context.createMediaStreamSource(new MediaStream([track.mediaStreamTrack])).connect(this.#analyser);
   }
 
-  read(): AudioReport {
+  /** Firefox runs no AudioContext on a machine without a sound card; its decoder's energy counter works there too. */
+  async read(): Promise<AudioReport> {
+    return this.#context.state === 'running' ? this.#analyse() : this.#fromStats();
+  }
+
+  #analyse(): AudioReport {
     const wave = new Float32Array(this.#analyser.fftSize);
     this.#analyser.getFloatTimeDomainData(wave);
     const loudness = Math.sqrt(wave.reduce((sum, value) => sum + value * value, 0) / wave.length);
@@ -115,6 +121,18 @@ export class AudioWatch {
     let strongest = 0;
     for (const [bin, level] of spectrum.entries()) if (level > (spectrum[strongest] ?? -Infinity)) strongest = bin;
     return { loudness, pitch: (strongest * this.#context.sampleRate) / this.#analyser.fftSize };
+  }
+
+  async #fromStats(): Promise<AudioReport> {
+    const entries = [...((await this.track.getRTCStatsReport())?.values() ?? [])];
+    const inbound = entries.find((entry) => entry.type === 'inbound-rtp');
+    const energy: number = inbound?.totalAudioEnergy ?? 0;
+    const duration: number = inbound?.totalSamplesDuration ?? 0;
+    const seconds = duration - this.#duration;
+    const loudness = seconds > 0 ? Math.sqrt(Math.max(0, energy - this.#energy) / seconds) : 0;
+    this.#energy = energy;
+    this.#duration = duration;
+    return { loudness, pitch: null };
   }
 
   remove(): void {
