@@ -2,7 +2,7 @@
 import type { ClientApi, JoinOptions, StreamReport } from '../page/client.ts';
 import type { Colour } from '../page/picture.ts';
 import type { Browser, TestPage } from './browsers.ts';
-import { fetchToken, type Server } from './server.ts';
+import type { Server } from './server.ts';
 import { until } from './wait.ts';
 
 export interface Look {
@@ -63,7 +63,7 @@ export class Participant implements Sender {
   }
 
   async join(server: Server, room: string, options: Omit<JoinOptions, 'url' | 'token'>): Promise<void> {
-    const { token, identity } = await fetchToken(server, room, this.name);
+    const { token, identity } = await server.token(room, this.name);
     this.identity = identity;
     await this.call('join', { url: server.url.replace('http', 'ws'), token, ...options });
   }

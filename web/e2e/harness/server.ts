@@ -14,11 +14,16 @@ export interface Ports {
   grpc: number;
 }
 
+export interface Token {
+  token: string;
+  identity: string;
+}
+
 export interface Server {
-  ports: Ports;
   /** `http://127.0.0.1:port`, the page and the signalling. */
   url: string;
   logFile: string;
+  token(room: string, name: string): Promise<Token>;
   stop(): Promise<void>;
 }
 
@@ -37,7 +42,22 @@ export async function startServer(test: string, extra: string[] = []): Promise<S
   ]);
   const url = `http://127.0.0.1:${http}`;
   await ready(process, url);
-  return { ports, url, logFile: process.logFile, stop: () => process.stop() };
+  return {
+    url,
+    logFile: process.logFile,
+    token: (room, name) => developmentToken(url, room, name),
+    stop: () => process.stop(),
+  };
+}
+
+async function developmentToken(url: string, room: string, name: string): Promise<Token> {
+  const response = await fetch(`${url}/dev/token`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ room, name }),
+  });
+  if (!response.ok) throw new Error(`no token: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Token;
 }
 
 export interface SluiceProcess {
@@ -49,14 +69,19 @@ export interface SluiceProcess {
   kill(): Promise<void>;
 }
 
-export function spawnSluice(test: string, name: string, args: string[]): SluiceProcess {
+export function spawnSluice(
+  test: string,
+  name: string,
+  args: string[],
+  environment: Record<string, string> = {},
+): SluiceProcess {
   const folder = join(RESULTS, test.replace(/[^a-z0-9]+/gi, '-').toLowerCase());
   mkdirSync(folder, { recursive: true });
   const logFile = join(folder, `${name}.log`);
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(sluiceBinary(), args, {
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, RUST_BACKTRACE: '1' },
+    env: { ...withoutSettings(process.env), RUST_BACKTRACE: '1', ...environment },
   });
   child.stdout?.pipe(log, { end: false });
   child.stderr?.pipe(log, { end: false });
@@ -69,6 +94,11 @@ export function spawnSluice(test: string, name: string, args: string[]): SluiceP
     clearTimeout(timer);
   };
   return { child, logFile, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+/** The server takes every SLUICE_ variable for a setting of its own; those of the tests would be errors. */
+export function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('SLUICE_')));
 }
 
 export async function ready(process: SluiceProcess, url: string): Promise<void> {
@@ -110,19 +140,4 @@ function freeUdp(): Promise<number> {
       probe.close(() => resolve(port));
     });
   });
-}
-
-export interface Token {
-  token: string;
-  identity: string;
-}
-
-export async function fetchToken(server: Server, room: string, name: string): Promise<Token> {
-  const response = await fetch(`${server.url}/dev/token`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ room, name }),
-  });
-  if (!response.ok) throw new Error(`no token: ${response.status} ${await response.text()}`);
-  return (await response.json()) as Token;
 }

@@ -21,7 +21,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { attachLogs, scene } from '../harness/call.ts';
 import { LOOKS, sameColour } from '../harness/participant.ts';
-import { fetchToken } from '../harness/server.ts';
 import { until } from '../harness/wait.ts';
 import type { Colour } from '../page/picture.ts';
 
@@ -38,7 +37,7 @@ test('the native SDK and Chromium see and hear each other', { timeout: 90_000 },
 
   const native = new NativeParticipant(LOOKS[0].colour, LOOKS[0].tone);
   t.after(() => native.leave());
-  const { token, identity } = await fetchToken(stage.server, 'native', LOOKS[0].name);
+  const { token, identity } = await stage.server.token('native', LOOKS[0].name);
   await native.join(stage.server.url.replace('http', 'ws'), token);
   await native.publish();
 

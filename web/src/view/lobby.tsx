@@ -12,9 +12,9 @@ import { DeviceDialog } from './device-dialog.tsx';
 import { CameraIcon, DevicesIcon, Logo, MicrophoneIcon, WarningIcon } from './icons.tsx';
 import { hueOf, initials, suggestRoom } from './names.ts';
 
-/** Long enough for people's full names, short enough for a tile's label. */
-const NAME_LENGTH = 60;
-const ROOM_LENGTH = 80;
+/** What the server takes; long enough for people's full names, short enough for a tile's label. */
+const NAME_LENGTH = 64;
+const ROOM_LENGTH = 64;
 
 export function Lobby({ onJoined }: { onJoined(call: Call): void }) {
   const address = useMemo(() => readAddress(), []);
