@@ -1,1 +1,16 @@
-//! Skeleton; see ARCHITECTURE.md.
+//! The public gRPC APIs of Sluice as Rust types, generated from `proto/` at build time.
+//!
+//! Nothing but generated code lives here; the contract is in the `.proto` files, which is where their documentation is.
+//! Both halves meet only in this crate: the node serves it, room management calls it.
+#![allow(missing_docs, clippy::all)]
+
+/// `sluice.sfu.v1`: the control API of an SFU node.
+pub mod sfu {
+    /// Version 1.
+    pub mod v1 {
+        tonic::include_proto!("sluice.sfu.v1");
+    }
+}
+
+/// All of `proto/` as an encoded `google.protobuf.FileDescriptorSet`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

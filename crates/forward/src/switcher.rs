@@ -150,6 +150,14 @@ impl Switcher {
         self.seen = [None; MAX_LAYERS];
     }
 
+    /// The source changed its codec to another of the same kind of media: the stream goes on at the same clock rate.
+    pub fn set_codec(&mut self, codec: Codec) {
+        if self.codec != codec {
+            self.codec = codec;
+            self.new_source();
+        }
+    }
+
     /// Leaves out temporal layers above `limit` (VP8). Lowering takes effect with the next frame, raising at the next switch
     /// point.
     pub fn set_max_temporal(&mut self, limit: u8) {
