@@ -246,6 +246,7 @@ impl Shard {
             sections: Sections::default(),
             sections_offered: Vec::new(),
             negotiation_announced: false,
+            payload_types: sluice_sdp::PayloadTypes::default(),
             publications: Vec::new(),
             subscriptions: Slab::new(),
             path: Path::new(now),

@@ -74,13 +74,14 @@ impl Shard {
             )));
         }
 
-        // The peer's offer is corrected first, so that the transport holds the directions that the answer will have.
-        let before: Vec<_> =
-            assignments.iter().filter_map(|a| Some((a.mid.to_string(), offer_role(a, &offer)?))).collect();
-        let corrected = sluice_sdp::correct(text, &Plan { sections: &before, others: Role::Keep }, &limits)
-            .map_err(|e| invalid("remote_offer", &e))?;
+        // The peer's offer is narrowed first, so that the transport holds the directions that the answer will have.
+        let admitted = sluice_sdp::admit(text, &limits, &mut session.payload_types, |section| {
+            let mid = Mid::from(section.mid.as_str());
+            assignments.iter().find(|a| a.mid == mid).map_or(Direction::Inactive, |a| a.direction())
+        })
+        .map_err(|e| invalid("remote_offer", &e))?;
         let raw =
-            session.transport.accept_offer(&corrected, fresh).map_err(|e| invalid("remote_offer", &e))?;
+            session.transport.accept_offer(&admitted.text, fresh).map_err(|e| invalid("remote_offer", &e))?;
         let ended = commit(session, assignments);
 
         let answer = sluice_sdp::read(&raw, &limits).map_err(|e| fault(&e))?;
@@ -150,12 +151,15 @@ impl Shard {
 
     fn take_answer(&mut self, key: SessionKey, text: &str) -> Result<(), CommandError> {
         let limits = self.sdp_limits();
-        let answer = sluice_sdp::read(text, &limits).map_err(|e| invalid("remote_answer", &e))?;
         let session = &mut self.sessions[key];
         if !session.transport.is_offer_pending() {
             return Err(CommandError::Precondition("no offer waits for an answer".into()));
         }
-        session.transport.accept_answer(text).map_err(|e| invalid("remote_answer", &e))?;
+        let admitted =
+            sluice_sdp::admit(text, &limits, &mut session.payload_types, |section| section.direction)
+                .map_err(|e| invalid("remote_answer", &e))?;
+        session.transport.accept_answer(&admitted.text).map_err(|e| invalid("remote_answer", &e))?;
+        let answer = admitted.description;
         for (mid, kind, subscription) in std::mem::take(&mut session.sections_offered) {
             let used = Use::Subscription(subscription);
             match session.sections.get_mut(mid) {
@@ -342,20 +346,15 @@ fn commit(session: &mut Session, assignments: Vec<Assignment>) -> Vec<Publicatio
     ended
 }
 
-/// What the peer's own section must say for the transport to hold the right direction; `None`: as it is.
-fn offer_role(assignment: &Assignment, offer: &Description) -> Option<Role> {
-    let section = offer.section(&assignment.mid)?;
-    if section.rejected {
-        return None;
-    }
-    match assignment.used {
-        Use::Unused | Use::Leaving => Some(Role::Inactive),
-        // A section that could do both only sends: tracks to the peer get sections of their own.
-        Use::Publication(_) | Use::Unclaimed if section.direction == Direction::SendRecv => {
-            let msid = section.msid.clone().or_else(|| Msid::new("-", assignment.mid.to_string()).ok())?;
-            Some(Role::Send(SendPolicy { msid, codecs: CodecPolicy::Any }))
+impl Assignment {
+    /// The direction that the transport shall see, from the peer's side.
+    fn direction(&self) -> Direction {
+        match self.used {
+            Use::Unused | Use::Leaving => Direction::Inactive,
+            // A section that could do both only sends: tracks to the peer get sections of their own.
+            Use::Publication(_) | Use::Unclaimed => Direction::SendOnly,
+            Use::Subscription(_) => Direction::RecvOnly,
         }
-        _ => None,
     }
 }
 

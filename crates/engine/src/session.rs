@@ -38,6 +38,8 @@ pub(crate) struct Session {
     /// Sections of the node's offer that waits for its answer.
     pub(crate) sections_offered: Vec<(Mid, MediaKind, SubscriptionKey)>,
     pub(crate) negotiation_announced: bool,
+    /// What each payload type means to the peer; it must not change (RFC 8829 section 5.2.2).
+    pub(crate) payload_types: sluice_sdp::PayloadTypes,
     pub(crate) publications: Vec<PublicationKey>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) path: Path,

@@ -48,6 +48,11 @@ impl Meter {
     /// Counts one packet of `bytes` bytes; packets of one frame share their `timestamp`.
     pub fn on_packet(&mut self, now: Instant, bytes: usize, timestamp: Timestamp) {
         self.advance(now);
+        if self.slots.iter().all(|slot| slot.packets == 0) {
+            // After a second of nothing it is a new stream: what it took before tells nothing.
+            self.age = 1;
+            self.cost = Bitrate::ZERO;
+        }
         let frame = self.last_frame.is_none_or(|last| timestamp.is_after(last));
         if frame {
             self.last_frame = Some(timestamp);
@@ -66,9 +71,16 @@ impl Meter {
     }
 
     /// What to reckon with when layers are chosen: rises at once with the rate, falls slowly.
+    ///
+    /// Zero (unknown) until the stream has been measured for a second: it begins with a key frame, and the rate of the first
+    /// tenths would be many times too high.
     pub fn cost(&mut self, now: Instant) -> Bitrate {
         self.advance(now);
-        self.cost.max(self.rate())
+        if self.is_young() { Bitrate::ZERO } else { self.cost.max(self.rate()) }
+    }
+
+    fn is_young(&self) -> bool {
+        self.age < SLOTS as u32
     }
 
     /// Packets per second over the last second.
@@ -103,9 +115,11 @@ impl Meter {
     fn advance(&mut self, now: Instant) {
         let mut steps = 0;
         while now.saturating_duration_since(self.newest) >= SLOT {
-            let rate = self.rate();
-            let fall = self.cost - rate;
-            self.cost = (self.cost - fall.percent(DECAY)).max(rate);
+            if !self.is_young() {
+                let rate = self.rate();
+                let fall = self.cost - rate;
+                self.cost = (self.cost - fall.percent(DECAY)).max(rate);
+            }
             self.newest += SLOT;
             self.at = (self.at + 1) % SLOTS;
             self.age = (self.age + 1).min(SLOTS as u32);
@@ -171,6 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn the_key_frame_at_the_beginning_is_not_taken_for_the_rate() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        (0..30).for_each(|_| meter.on_packet(start, 1_000, Timestamp(1)));
+        let mut now = start;
+        while now < start + Duration::from_millis(2_500) {
+            now = send(&mut meter, now, Duration::from_millis(100), 500);
+            let cost = meter.cost(now);
+            let young = now < start + Duration::from_millis(900);
+            assert!(if young { cost == Bitrate::ZERO } else { cost < Bitrate::kbps(450) }, "{cost}");
+        }
+        assert!(meter.cost(now) >= meter.bitrate(now));
+        // Switched off and on again: unknown once more.
+        now += Duration::from_secs(3);
+        meter.on_packet(now, 1_000, Timestamp(900_000));
+        assert_eq!(meter.cost(now), Bitrate::ZERO);
+    }
+
+    #[test]
     fn silence_ends_the_flow_however_long_it_lasts() {
         let start = Instant::now();
         let mut meter = Meter::new(start);
@@ -180,6 +213,6 @@ mod tests {
         assert_eq!(meter.bitrate(later), Bitrate::ZERO);
         assert_eq!(meter.cost(later), Bitrate::ZERO);
         meter.on_packet(later, 1_000, Timestamp(7));
-        assert_eq!(meter.packet_rate(later), 1);
+        assert_eq!(meter.packet_rate(later), 10, "one packet in the first tenth of a new stream");
     }
 }

@@ -118,6 +118,14 @@ impl Run {
         Ok(Placed { seq, timestamp, vp8 })
     }
 
+    /// Closes up the number of a packet that belongs to no frame. One that comes late leaves the hole that it is.
+    pub(crate) fn leave_out(&mut self, seq: u64) {
+        if seq > self.highest {
+            self.numbers.omit(seq);
+            self.highest = seq;
+        }
+    }
+
     /// One decision per picture, kept for its later packets; without picture numbers, by the layer alone.
     fn leaves_out(&mut self, packet: &Packet, vp8: &Vp8Descriptor, max_temporal: u8) -> bool {
         let Some(tid) = vp8.tid else {

@@ -188,6 +188,17 @@ impl Switcher {
         Verdict::Drop(if awaited { DropReason::AwaitingKeyFrame } else { DropReason::OtherLayer })
     }
 
+    /// A packet of `layer` that carries nothing (padding, a probe) and goes to nobody: later ones close up, so that no receiver
+    /// asks for it.
+    pub fn on_padding(&mut self, layer: u8, seq: u64) {
+        if let Some(seen) = self.seen.get_mut(usize::from(layer)) {
+            *seen = Some(seen.map_or(seq, |seen| seen.max(seq)));
+        }
+        if let Some(run) = self.run.as_mut().filter(|run| run.layer() == layer) {
+            run.leave_out(seq);
+        }
+    }
+
     /// A packet of the layer that goes out.
     fn go_on(&mut self, packet: &Packet) -> Verdict {
         let Some(run) = &mut self.run else {

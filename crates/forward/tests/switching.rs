@@ -644,6 +644,20 @@ fn holes_of_the_left_layer_may_be_filled_for_a_while() {
 }
 
 #[test]
+fn padding_closes_up() {
+    let mut node = ByHand::new(0);
+    assert_eq!(node.on(0, 0, 10, 0, "k<>"), Ok(0));
+    node.switcher.on_padding(0, 11);
+    node.switcher.on_padding(1, 999);
+    node.switcher.on_padding(9, 1);
+    assert_eq!(node.on(33, 0, 12, 3_000, "<>"), Ok(1));
+    // Late padding: its number is a hole that the receiver knows of, and stays one.
+    assert_eq!(node.on(66, 0, 14, 6_000, "<>"), Ok(3));
+    node.switcher.on_padding(0, 13);
+    assert_eq!(node.on(99, 0, 15, 9_000, "<>"), Ok(4));
+}
+
+#[test]
 fn a_key_frame_that_comes_after_its_followers_is_not_begun_with() {
     let mut node = ByHand::new(0);
     assert_eq!(node.on(0, 0, 11, 0, ">"), Err(DropReason::AwaitingKeyFrame));

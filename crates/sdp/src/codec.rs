@@ -145,8 +145,12 @@ pub(crate) fn keep_first(media: &mut MediaDescription) {
     keep(media, &kept);
 }
 
-/// Drops all payload types but `kept`, in that order, with everything said about the others.
+/// Drops all payload types but `kept`, in that order, with everything said about the others. Without any to keep it
+/// does nothing, because an `m=` line must list one.
 pub(crate) fn keep(media: &mut MediaDescription, kept: &[u8]) {
+    if kept.is_empty() {
+        return;
+    }
     media.media_name.formats = kept.iter().map(u8::to_string).collect();
     media.attributes.retain(|a| about(a).is_none_or(|pt| kept.contains(&pt)));
 }

@@ -230,8 +230,10 @@ pub(crate) fn describe(parsed: &SessionDescription) -> Result<Description, SdpEr
         }
         sections.push(section);
     }
-    let attributes =
-        || parsed.attributes.iter().chain(parsed.media_descriptions.iter().flat_map(|m| &m.attributes));
+    // What a rejected section says of the transport may be stale.
+    let live =
+        || parsed.media_descriptions.iter().zip(&sections).filter(|(_, s)| !s.rejected).map(|(m, _)| m);
+    let attributes = || parsed.attributes.iter().chain(live().flat_map(|m| &m.attributes));
     let value = |key: &str| attributes().find(|a| a.key == key).and_then(|a| a.value.clone());
     let candidates = attributes().filter(|a| a.key == "candidate").filter_map(|a| a.value.as_deref());
     let (ice_ufrag, candidates) = (value("ice-ufrag"), candidates.filter_map(|c| c.parse().ok()).collect());

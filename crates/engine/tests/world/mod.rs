@@ -333,6 +333,7 @@ pub struct Camera {
     sequence: u64,
     timestamp: u32,
     picture: u16,
+    keys: u8,
     /// The next frame is a key frame.
     pub key: bool,
     pub bytes: usize,
@@ -348,6 +349,7 @@ impl Camera {
             sequence: u64::from(salt),
             timestamp: salt.wrapping_mul(1_000_003),
             picture: size.1,
+            keys: 0,
             key: true,
             bytes,
         }
@@ -357,7 +359,8 @@ impl Camera {
         self.sequence += 1;
         self.timestamp = self.timestamp.wrapping_add(3_000);
         self.picture = (self.picture + 1) & 0x7fff;
-        let payload = vp8(self.key, self.picture, self.size, self.bytes);
+        self.keys = (self.keys + u8::from(self.key)) & 0x1f;
+        let payload = vp8(self.key, self.picture, self.keys, self.size, self.bytes);
         self.key = false;
         peer.send(
             now,
@@ -376,8 +379,8 @@ impl Camera {
 }
 
 /// A VP8 frame in one packet (RFC 7741): descriptor with 15-bit PictureID, TL0PICIDX, TID and KEYIDX, then the header.
-pub fn vp8(key: bool, picture: u16, size: (u16, u16), bytes: usize) -> Vec<u8> {
-    let mut payload = vec![0x90, 0xf0, 0x80 | (picture >> 8) as u8, picture as u8, picture as u8, 0x01];
+pub fn vp8(key: bool, picture: u16, keys: u8, size: (u16, u16), bytes: usize) -> Vec<u8> {
+    let mut payload = vec![0x90, 0xf0, 0x80 | (picture >> 8) as u8, picture as u8, picture as u8, keys];
     if key {
         payload.extend([0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a]);
         payload.extend(size.0.to_le_bytes());
