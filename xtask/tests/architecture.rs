@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-livekit-proto", &[], "generated code only"),
     (
         "sluice-sfu",
-        &["sluice-api", "sluice-engine", "sluice-net"],
+        &["sluice-api", "sluice-engine", "sluice-net", "sluice-rtp"],
         "the node knows nothing of users, tokens or the client protocol",
     ),
     (

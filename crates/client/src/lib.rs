@@ -92,6 +92,8 @@ pub struct Options {
     pub bind: Option<IpAddr>,
     /// The client ends by itself after this.
     pub lifetime: Duration,
+    /// Ignore the server's DTLS: a peer that stops in mid-handshake, to try the server's patience.
+    pub stall_handshake: bool,
     /// Sees every received packet.
     pub observer: Option<Observer>,
 }
@@ -104,6 +106,7 @@ impl Default for Options {
             adaptive_stream: false,
             bind: None,
             lifetime: Duration::from_secs(600),
+            stall_handshake: false,
             observer: None,
         }
     }

@@ -117,7 +117,7 @@ pub struct ReceivedStats {
     /// How often the layer changed.
     pub switches: u64,
     /// From sending to receiving, microseconds.
-    pub latency_us: Histogram<u32>,
+    pub latency_us: Histogram<u64>,
     pub(crate) by_sequence: Gaps,
     pub(crate) by_counter: Gaps,
     pub(crate) missing_before: u64,

@@ -230,6 +230,10 @@ impl Task {
                 Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(Ended::Media(format!("the socket failed: {error}"))),
             };
+            // RFC 7983: these first bytes are DTLS.
+            if self.options.stall_handshake && matches!(buffer[..size].first(), Some(20..=63)) {
+                continue;
+            }
             let now = Instant::now();
             for peer in &mut self.peers {
                 if peer.receive(now, from, self.local, &buffer[..size]).map_err(media_failed)? {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -45,19 +46,7 @@ pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
 /// # Errors
 /// If a port is taken, or an address is not this machine's.
 pub(crate) async fn start_node(settings: &Sfu) -> anyhow::Result<sluice_sfu::Node> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let shards = if settings.shards == 0 { cores } else { settings.shards.into() };
-    let node = sluice_sfu::Settings {
-        node_id: settings.node_id.clone(),
-        bind: settings.bind.clone(),
-        tcp_port: settings.tcp_port,
-        udp_port: settings.udp_port,
-        shards,
-        advertise: settings.advertise.clone(),
-        grpc: settings.grpc,
-        token: settings.token.reveal().to_owned(),
-    };
-    sluice_sfu::Node::start(node).await.context("the node cannot start")
+    sluice_sfu::Node::start(settings.node()?).await.context("the node cannot start")
 }
 
 /// Serves clients, and `routes` beside them, until `stop`.
@@ -74,29 +63,35 @@ pub(crate) async fn serve_rooms(
         node: settings.node.clone(),
         node_token: settings.node_token.reveal().to_owned(),
         keys: settings.keys.iter().map(|(key, secret)| (key.clone(), secret.reveal().to_owned())).collect(),
+        http: settings.http,
+        auto_create: settings.auto_create,
+        ice_servers: settings.ice_servers.clone(),
+        limits: settings.limits.clone(),
+        timings: settings.timings.clone(),
+        ..sluice_rooms::Settings::default()
     };
     sluice_rooms::serve(rooms, listener, routes, stop).await.context("room management failed")
 }
 
-/// Signs an access token.
-///
-/// # Errors
-/// If the token cannot be signed.
-pub(crate) fn mint(
-    key: &str,
-    secret: &str,
-    room: &str,
-    identity: &str,
-    name: &str,
-    lifetime: Duration,
-) -> anyhow::Result<String> {
-    anyhow::bail!("{key}{secret}{room}{identity}{name}{lifetime:?}")
-}
 /// `sluice token`.
 ///
 /// # Errors
 /// If the token cannot be signed.
-pub(crate) fn token(flags: &TokenFlags, lifetime: Duration) -> anyhow::Result<String> {
-    let name = flags.name.as_deref().unwrap_or(&flags.identity);
-    mint(&flags.key, &flags.secret, &flags.room, &flags.identity, name, lifetime)
+pub(crate) fn token(flags: &TokenFlags) -> anyhow::Result<String> {
+    let may_publish = !flags.listen_only;
+    let grants = Grants {
+        room_join: true,
+        room: flags.room.clone(),
+        can_publish: Some(may_publish),
+        can_subscribe: Some(true),
+        can_publish_data: Some(may_publish),
+        can_update_own_metadata: Some(true),
+        ..Grants::default()
+    };
+    let token = TokenBuilder::new(&flags.identity)
+        .name(flags.name.as_deref().unwrap_or(&flags.identity))
+        .grants(grants)
+        .validity(Duration::from_secs(u64::from(flags.hours) * 3600))
+        .sign(&flags.key, &flags.secret)?;
+    Ok(token)
 }

@@ -66,8 +66,7 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 }
 
 fn print_token(flags: &TokenFlags) -> anyhow::Result<()> {
-    let lifetime = Duration::from_secs(u64::from(flags.hours) * 3600);
-    show(&halves::token(flags, lifetime)?);
+    show(&halves::token(flags)?);
     Ok(())
 }
 

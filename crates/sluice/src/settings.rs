@@ -27,7 +27,7 @@ pub(crate) const DEV_SECRET: &str = "secret";
 const DEFAULT_FILE: &str = "sluice.toml";
 
 /// All sections.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Settings {
     pub(crate) log: Log,
@@ -79,10 +79,15 @@ pub(crate) struct Sfu {
     pub(crate) token: Secret,
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) shutdown_seconds: u16,
+    pub(crate) ice_lite: bool,
+    /// Bounds of each shard, by the names of `sluice_sfu::LimitSettings`; those left out keep their defaults.
+    pub(crate) limits: BTreeMap<String, u64>,
+    /// Bounds of ICE over TCP, by the names of `sluice_sfu::TcpSettings`.
+    pub(crate) tcp: BTreeMap<String, u64>,
 }
 
 /// `[rooms]`: room management.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Rooms {
     pub(crate) http: SocketAddr,
@@ -93,6 +98,12 @@ pub(crate) struct Rooms {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) allow_dev_key_anywhere: bool,
     pub(crate) shutdown_seconds: u16,
+    /// A room that does not exist is created by the first who joins.
+    pub(crate) auto_create: bool,
+    /// STUN and TURN servers for clients.
+    pub(crate) ice_servers: Vec<sluice_rooms::IceServer>,
+    pub(crate) limits: sluice_rooms::Limits,
+    pub(crate) timings: sluice_rooms::Timings,
 }
 
 impl Default for Log {
@@ -131,6 +142,9 @@ impl Default for Sfu {
             token: Secret::default(),
             metrics: None,
             shutdown_seconds: 30,
+            ice_lite: true,
+            limits: BTreeMap::new(),
+            tcp: BTreeMap::new(),
         }
     }
 }
@@ -145,6 +159,10 @@ impl Default for Rooms {
             metrics: None,
             allow_dev_key_anywhere: false,
             shutdown_seconds: 10,
+            auto_create: true,
+            ice_servers: Vec::new(),
+            limits: sluice_rooms::Limits::default(),
+            timings: sluice_rooms::Timings::default(),
         }
     }
 }
@@ -310,9 +328,12 @@ fn hide_secrets(section: &mut toml::Value) {
     let Some(table) = section.as_table_mut() else { return };
     for (key, value) in table.iter_mut() {
         match (key.as_str(), value) {
-            ("token" | "node_token" | "grpc_token", toml::Value::String(text)) if !text.is_empty() => {
+            ("token" | "node_token" | "grpc_token" | "credential", toml::Value::String(text))
+                if !text.is_empty() =>
+            {
                 *text = "(hidden)".into()
             }
+            ("ice_servers", toml::Value::Array(servers)) => servers.iter_mut().for_each(hide_secrets),
             ("keys", toml::Value::Table(keys)) => {
                 keys.iter_mut().for_each(|(_, secret)| *secret = toml::Value::String("(hidden)".into()));
             }

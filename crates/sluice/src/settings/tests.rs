@@ -37,8 +37,9 @@ fn settings(line: &str, variables: &[(&str, &str)], file: &str) -> Result<Settin
 
 #[test]
 fn without_anything_the_defaults_hold_and_pass_their_own_checks() {
-    let settings = settings("sluice dev", &[], "").unwrap();
-    assert_eq!(settings, Settings::default());
+    let Settings { dev, log, .. } = settings("sluice dev", &[], "").unwrap();
+    assert_eq!((dev, log), (Dev::default(), Log::default()));
+    assert_eq!(settings("sluice sfu", &[], "").unwrap().sfu, Sfu::default());
 }
 
 #[test]
@@ -86,12 +87,10 @@ fn errors_name_the_setting_the_source_and_the_way_out() {
         ("sluice dev --bind 0.0.0.0", &[], "", &["dev.bind", "0.0.0.0", "--allow-dev-key-anywhere"]),
         ("sluice dev --tcp-port 7880", &[], "", &["dev.tcp_port", "7880", "dev.http_port"]),
         ("sluice dev --udp-port 65535 --shards 2", &[], "", &["dev.udp_port", "65535", "2 shards"]),
-        (
-            "sluice dev --bind 0.0.0.0 --allow-dev-key-anywhere",
-            &[],
-            "",
-            &["dev.advertise", "0.0.0.0", "--advertise"],
-        ),
+        ("sluice dev --advertise 0.0.0.0", &[], "", &["dev.advertise", "0.0.0.0"]),
+        ("sluice sfu", &[], "[sfu.limits]\nroom = 3", &["sfu.limits.room", "no such setting", "rooms"]),
+        ("sluice sfu", &[], "[sfu.tcp]\nmax_connections = 0", &["sfu.tcp.max_connections", "must not be 0"]),
+        ("sluice rooms", &[], "[rooms.limits]\nrooms = 'many'", &["rooms.limits.rooms", "many"]),
         ("sluice sfu", &[("SLUICE_SFU_ADVERTISE", "host.example")], "", &["sfu.advertise", "host.example"]),
         (
             "sluice sfu --grpc 0.0.0.0:7883",
