@@ -1,0 +1,74 @@
+//! The one place that touches the grammar: bounds first, then the parser, then back to text.
+
+use std::io::Cursor;
+
+use sdp::SessionDescription;
+use sdp::description::common::Attribute;
+use sdp::description::media::MediaDescription;
+
+use crate::error::excerpt;
+use crate::{Direction, Limits, SdpError};
+
+/// Parses text within its limits.
+pub(crate) fn parse(text: &str, limits: &Limits) -> Result<SessionDescription, SdpError> {
+    check_bounds(text, limits)?;
+    let parsed = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
+        .map_err(|e| SdpError::Malformed(excerpt(&e.to_string())))?;
+    for media in &parsed.media_descriptions {
+        bound("attributes of a section", media.attributes.len(), limits.attributes)?;
+    }
+    Ok(parsed)
+}
+
+fn check_bounds(text: &str, limits: &Limits) -> Result<(), SdpError> {
+    bound("text in bytes", text.len(), limits.bytes)?;
+    let mut sections = 0;
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        bound("line in bytes", line.len(), limits.line_bytes)?;
+        // A lone carriage return would become a line break of the attacker's choice at the next parser.
+        if line.chars().any(char::is_control) {
+            return Err(SdpError::Malformed(format!("control character in line {:?}", excerpt(line))));
+        }
+        sections += usize::from(line.starts_with("m="));
+    }
+    bound("number of media sections", sections, limits.sections)
+}
+
+fn bound(what: &'static str, size: usize, limit: usize) -> Result<(), SdpError> {
+    if size > limit { Err(SdpError::TooLarge { what, size, limit }) } else { Ok(()) }
+}
+
+/// All values of the attribute `key`, in order; an attribute without value yields the empty string.
+pub(crate) fn values<'a>(media: &'a MediaDescription, key: &'a str) -> impl Iterator<Item = &'a str> {
+    media.attributes.iter().filter(move |a| a.key == key).map(|a| a.value.as_deref().unwrap_or(""))
+}
+
+/// The direction attribute of a section; without one it is `sendrecv` (RFC 8866, 6.7).
+pub(crate) fn direction(media: &MediaDescription) -> Direction {
+    media.attributes.iter().find_map(|a| Direction::from_name(&a.key)).unwrap_or(Direction::SendRecv)
+}
+
+/// Puts `direction` where the section's direction stands, and nowhere else.
+pub(crate) fn set_direction(media: &mut MediaDescription, direction: Direction) {
+    let place = media.attributes.iter().position(|a| Direction::from_name(&a.key).is_some());
+    media.attributes.retain(|a| Direction::from_name(&a.key).is_none());
+    let attribute = Attribute::new(direction.name().to_owned(), None);
+    match place {
+        Some(place) => media.attributes.insert(place.min(media.attributes.len()), attribute),
+        None => media.attributes.push(attribute),
+    }
+}
+
+/// The section's `a=mid`, if it is one.
+pub(crate) fn mid(media: &MediaDescription) -> Option<&str> {
+    let mut mids = values(media, "mid");
+    let mid = mids.next()?;
+    // One token (RFC 5888, 4) that fits a one-byte header extension (RFC 8285, 4.2); a second makes it ambiguous.
+    (mids.next().is_none() && (1..=16).contains(&mid.len()) && mid.bytes().all(is_token)).then_some(mid)
+}
+
+/// A character of RFC 8866's `token`: what `a=mid` and `a=msid` are made of.
+pub(crate) fn is_token(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x27 | 0x2a | 0x2b | 0x2d | 0x2e | 0x30..=0x39 | 0x41..=0x5a | 0x5e..=0x7e)
+}
