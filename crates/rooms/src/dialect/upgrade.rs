@@ -166,9 +166,9 @@ async fn connect(
     Ok(upgrade
         .on_upgrade(async move |websocket| {
             let socket = Socket::start(websocket, &limits);
-            let Some(arrivals) = arrivals else { return turn_away(&socket) };
+            let Some(arrivals) = arrivals else { return turn_away(socket) };
             if let Err(returned) = arrivals.send(Arrival { socket, claims, intent }).await {
-                turn_away(&returned.0.socket);
+                turn_away(returned.0.socket);
             }
         })
         .into_response())
@@ -207,7 +207,7 @@ async fn enter_to_the_end(
     joining.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "joining failed"))?
 }
 
-fn turn_away(socket: &Socket) {
+fn turn_away(socket: Socket) {
     metrics::counter!("sluice_rooms_resumes_refused_total").increment(1);
     let leave = convert::leave_request(DisconnectReason::StateMismatch, Action::Reconnect);
     if let Err(deaf) = socket.tell(Message::Leave(leave)) {

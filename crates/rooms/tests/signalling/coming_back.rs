@@ -35,6 +35,43 @@ async fn a_client_that_comes_back_goes_on() {
 }
 
 #[tokio::test]
+async fn who_comes_back_hears_who_left_meanwhile() {
+    let (node, server) = start().await;
+    let alice = server.join("alice").await;
+    let mut bob = server.join("bob").await;
+    let (alice_sid, bob_sid) = (alice.sid.clone(), bob.sid.clone());
+    drop(alice);
+    bob.send(Request::Leave(livekit::LeaveRequest::default())).await;
+    node.wait_for_call(&format!("DeleteSession {bob_sid}.sub")).await;
+    let mut alice = come_back(&server, "alice", &alice_sid).await;
+    let gone = alice.update(|info| info.sid == bob_sid).await;
+    assert_eq!(gone.state(), livekit::participant_info::State::Disconnected);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_cut_off() {
+    let (_node, server) = start_with(|settings| {
+        settings.limits.client_queue = 8;
+        settings.limits.messages_per_second = 1_000_000;
+    })
+    .await;
+    let mut alice = server.join("alice").await;
+    let mut bob = server.join("bob").await;
+    // Each request is answered with an echo of itself: soon the connection's buffers are full, then the queue.
+    let refused = livekit::AddTrackRequest { name: "x".repeat(100_000), ..camera("cam") };
+    for _ in 0..400 {
+        if alice.try_send(Request::AddTrack(refused.clone())).await.is_err() {
+            break;
+        }
+    }
+    assert!(alice.closed().await.is_none());
+    bob.send(Request::Ping(1)).await;
+    bob.expect(|message| matches!(message, Response::Pong(_)).then_some(())).await;
+    let mut alice = come_back(&server, "alice", &alice.sid).await;
+    assert!(matches!(alice.next().await, Response::Reconnect(_)), "it may come back");
+}
+
+#[tokio::test]
 async fn an_answer_to_an_offer_of_the_lost_connection_is_ignored() {
     let (node, server) = start().await;
     let mut alice = server.join("alice").await;

@@ -27,7 +27,7 @@ async fn the_first_messages_hold_what_clients_need() {
     assert_eq!((join.ping_interval, join.ping_timeout), (5, 15));
     assert_eq!(join.enabled_publish_codecs[0].mime, "video/VP8");
     assert!(matches!(client.next().await, Response::RefreshToken(token) if token.split('.').count() == 3));
-    assert_eq!(client.offer().await.id, 1, "the subscriber connection is offered at once");
+    assert!(client.offer().await.id > 0, "the subscriber connection is offered at once");
 }
 
 #[tokio::test]
@@ -81,6 +81,7 @@ async fn refusals_have_a_status_words_and_cors_headers() {
         (format!("/rtc/validate?access_token={ok}"), 200, "success"),
         (format!("//rtc/validate?access_token={ok}"), 200, "success"),
         (format!("/rtc?access_token={ok}"), 404, "WebSocket"),
+        (format!("/rtc/validate?access_token={ok}&x={}", "x".repeat(65_000)), 414, "too long"),
         ("/settings/regions".into(), 404, ""),
     ];
     for (path, status, words) in cases {

@@ -46,8 +46,9 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { state: State::Idle, last_id: 0, again: false, restart: false, patience }
+    /// Offers are numbered from after `last_id`.
+    pub(super) fn new(patience: Duration, last_id: u32) -> Self {
+        Self { state: State::Idle, last_id, again: false, restart: false, patience }
     }
 
     /// Something changed.
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn one_offer_at_a_time_and_changes_meanwhile_make_one_more() {
         let now = Instant::now();
-        let mut offers = Offers::new(PATIENCE);
+        let mut offers = Offers::new(PATIENCE, 0);
         assert_eq!(offers.needed(), Next::Create { ice_restart: false });
         assert_eq!(offers.needed(), Next::Nothing);
         let id = sent(offers.created("v=0".into(), now));
@@ -236,18 +237,18 @@ mod tests {
     #[test]
     fn a_client_that_comes_back_gets_an_offer_with_new_credentials_whatever_was_under_way() {
         let now = Instant::now();
-        let mut waiting = Offers::new(PATIENCE);
+        let mut waiting = Offers::new(PATIENCE, 0);
         waiting.needed();
         waiting.created("v=0".into(), now);
         assert_eq!(waiting.resumed(), Next::Create { ice_restart: true });
 
-        let mut creating = Offers::new(PATIENCE);
+        let mut creating = Offers::new(PATIENCE, 0);
         creating.needed();
         assert_eq!(creating.resumed(), Next::Nothing);
         assert_eq!(creating.created("old".into(), now), Next::Create { ice_restart: true });
         sent(creating.created("new".into(), now));
 
-        let mut applying = Offers::new(PATIENCE);
+        let mut applying = Offers::new(PATIENCE, 0);
         applying.needed();
         let id = sent(applying.created("v=0".into(), now));
         applying.answered(id);

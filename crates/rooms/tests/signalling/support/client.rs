@@ -26,8 +26,15 @@ impl Client {
     }
 
     pub async fn send(&mut self, request: Request) {
+        self.try_send(request).await.unwrap();
+    }
+
+    /// Fails if the server closed the connection, or does not read for a while.
+    pub async fn try_send(&mut self, request: Request) -> Result<(), String> {
         let bytes = livekit::SignalRequest { message: Some(request) }.encode_to_vec();
-        self.send_frame(Message::Binary(bytes.into())).await;
+        let sending = self.socket.send(Message::Binary(bytes.into()));
+        let sent = tokio::time::timeout(PATIENCE, sending).await.map_err(|_| "not read".to_owned())?;
+        sent.map_err(|error| error.to_string())
     }
 
     pub async fn send_frame(&mut self, frame: Message) {
