@@ -13,6 +13,10 @@ use crate::section::{PublicationKey, SubscriptionKey};
 use crate::session::{Session, Subscription};
 use crate::shard::Shard;
 
+/// How much of the path is kept known although nobody asks for it now: a viewer who enlarges a tile shall not wait for
+/// the estimator. Larger probes more than most viewers will ever need.
+const HEADROOM: Bitrate = Bitrate::kbps(4_000);
+
 /// A video subscription that takes part in the division.
 struct Contender {
     subscription: SubscriptionKey,
@@ -73,7 +77,9 @@ impl Shard {
         let claims: Vec<_> = contenders.iter().map(Contender::claim).collect();
         let plan = sluice_forward::allocate(&budget, &claims);
         session.path.allocated = plan.cost;
-        let desired = session.settings.max_send_bitrate.map_or(plan.desired, |most| plan.desired.min(most));
+        let best: Bitrate = contenders.iter().filter_map(|c| Some(c.ladder.rungs().last()?.cost)).sum();
+        let desired = plan.desired.max((best + audio).min(HEADROOM));
+        let desired = session.settings.max_send_bitrate.map_or(desired, |most| desired.min(most));
         session.transport.set_desired(Bitrate::ZERO, desired);
         let mut touched = Vec::with_capacity(contenders.len());
         for (contender, grant) in contenders.iter().zip(&plan.grants) {
