@@ -1,5 +1,7 @@
 //! Codecs of a section: reading them, and cutting or ordering the list.
 
+use std::collections::HashMap;
+
 use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
@@ -17,7 +19,7 @@ pub struct Codec {
     pub clock_rate: u32,
     /// Channels of an audio codec; 1 where the text is silent.
     pub channels: u8,
-    /// The `a=fmtp` parameters as written, empty without any.
+    /// The `a=fmtp` parameters as written, several lines joined by `;`, empty without any.
     pub parameters: String,
 }
 
@@ -37,9 +39,25 @@ impl Codec {
         !matches!(self.name.as_str(), "rtx" | "red" | "ulpfec" | "flexfec-03" | "cn" | "telephone-event")
     }
 
-    /// One parameter of `a=fmtp`, as in `profile-level-id=42e01f`; names compare without case.
+    /// What may never differ between two uses of one payload type. Levels, bit rates and the like may.
+    pub(crate) fn meaning(&self) -> String {
+        let distinct = match self.name.as_str() {
+            "rtx" => self.parameter("apt").unwrap_or_default().to_owned(),
+            "vp9" => self.parameter("profile-id").unwrap_or("0").to_owned(),
+            "av1" => self.parameter("profile").unwrap_or("0").to_owned(),
+            "h264" => {
+                let profile = self.parameter("profile-level-id").and_then(|p| p.get(..4)).unwrap_or("");
+                let mode = self.parameter("packetization-mode").unwrap_or("0");
+                format!("{} mode {mode}", profile.to_ascii_lowercase())
+            }
+            _ => String::new(),
+        };
+        format!("{}/{}/{} {distinct}", self.name, self.clock_rate, self.channels).trim_end().to_owned()
+    }
+
+    /// One parameter of `a=fmtp`, as in `profile-level-id=42e01f`; names compare without case, the last one counts.
     pub fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.split(';').find_map(|p| {
+        self.parameters.rsplit(';').find_map(|p| {
             let (key, value) = p.split_once('=')?;
             key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
         })
@@ -60,31 +78,36 @@ pub enum CodecPolicy {
 
 /// The codecs of a section in its order of preference: those that the `m=` line lists and `a=rtpmap` explains.
 pub(crate) fn codecs(media: &MediaDescription) -> Vec<Codec> {
-    let all = mapped(media);
+    let mut all: HashMap<u8, Codec> = mapped(media).into_iter().map(|c| (c.payload_type, c)).collect();
     let listed = media.media_name.formats.iter().filter_map(|f| f.parse::<u8>().ok());
-    listed.filter_map(|pt| all.iter().find(|c| c.payload_type == pt).cloned()).collect()
+    listed.filter_map(|pt| all.remove(&pt)).collect()
 }
 
 /// Every `a=rtpmap`, listed in the `m=` line or not: a stack may act on the unlisted ones too.
 pub(crate) fn mapped(media: &MediaDescription) -> Vec<Codec> {
-    values(media, "rtpmap").filter_map(|v| parse_rtpmap(media, v)).collect()
+    let mut parameters: HashMap<u8, Vec<&str>> = HashMap::new();
+    for (pt, text) in values(media, "fmtp").filter_map(split_payload_type) {
+        parameters.entry(pt).or_default().push(text);
+    }
+    let explained = values(media, "rtpmap").filter_map(split_payload_type).filter_map(|(pt, encoding)| {
+        let parameters = parameters.get(&pt).map_or(String::new(), |p| p.join(";"));
+        parse_encoding(pt, encoding, parameters)
+    });
+    explained.collect()
 }
 
-fn parse_rtpmap(media: &MediaDescription, value: &str) -> Option<Codec> {
-    let (pt, encoding) = value.split_once(' ')?;
-    let payload_type = pt.trim().parse().ok().filter(|pt| *pt < 128)?;
-    let mut parts = encoding.trim().split('/');
+fn parse_encoding(payload_type: u8, encoding: &str, parameters: String) -> Option<Codec> {
+    let mut parts = encoding.split('/');
     let name = parts.next().filter(|n| !n.is_empty())?.to_ascii_lowercase();
     let clock_rate = parts.next()?.parse().ok()?;
     let channels = parts.next().map_or(Some(1), |c| c.parse().ok())?;
-    let parameters = values(media, "fmtp").find_map(|v| for_payload_type(v, payload_type)).unwrap_or("");
-    Some(Codec { payload_type, name, clock_rate, channels, parameters: parameters.to_owned() })
+    Some(Codec { payload_type, name, clock_rate, channels, parameters })
 }
 
-/// The rest of an `a=fmtp` or `a=rtcp-fb` value if it speaks of `payload_type`.
-pub(crate) fn for_payload_type(value: &str, payload_type: u8) -> Option<&str> {
+/// Splits `96 VP8/90000` into the payload type and what is said of it.
+fn split_payload_type(value: &str) -> Option<(u8, &str)> {
     let (pt, rest) = value.split_once(' ')?;
-    (pt.trim().parse() == Ok(payload_type)).then_some(rest.trim())
+    Some((pt.trim().parse().ok().filter(|pt| *pt < 128)?, rest.trim()))
 }
 
 /// Orders and cuts the section's codecs by `policy`. Codecs that serve none of the kept ones are dropped too.
@@ -118,8 +141,22 @@ pub(crate) fn apply(media: &mut MediaDescription, mid: &str, policy: &CodecPolic
     Ok(())
 }
 
-/// Drops all payload types but `kept`, in that order, with everything said about the others.
+/// Leaves one codec and what repairs it: a section where nothing flows needs no list, and a client offers all its
+/// codecs again whenever it offers.
+pub(crate) fn keep_first(media: &mut MediaDescription) {
+    let present = codecs(media);
+    let Some(first) = present.iter().find(|c| c.is_media()).map(|c| c.payload_type) else { return };
+    let serves = |c: &&Codec| c.payload_type == first || (c.name == "rtx" && c.carries() == Some(first));
+    let kept: Vec<u8> = present.iter().filter(serves).map(|c| c.payload_type).collect();
+    keep(media, &kept);
+}
+
+/// Drops all payload types but `kept`, in that order, with everything said about the others. Without any to keep it
+/// does nothing, because an `m=` line must list one.
 pub(crate) fn keep(media: &mut MediaDescription, kept: &[u8]) {
+    if kept.is_empty() {
+        return;
+    }
     media.media_name.formats = kept.iter().map(u8::to_string).collect();
     media.attributes.retain(|a| about(a).is_none_or(|pt| kept.contains(&pt)));
 }

@@ -1,11 +1,11 @@
-//! Makes each media section of a text say what the room means.
+//! Makes each media section of the stack's text say what the room means.
 
 use sdp::SessionDescription;
 use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
 use crate::text::{self, values};
-use crate::{CodecPolicy, Direction, Limits, Msid, SdpError, codec, description};
+use crate::{CodecPolicy, Direction, Kind, Limits, Msid, SdpError, Section, codec, description};
 
 /// What one section is for, seen from the author of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,21 +65,17 @@ pub struct Plan<'a> {
 /// none, or leaves a section without a codec.
 pub fn correct(text: &str, plan: &Plan<'_>, limits: &Limits) -> Result<String, SdpError> {
     let mut parsed = text::parse(text, limits)?;
-    let bundle: Vec<String> = description::bundle(&parsed).into_iter().map(str::to_owned).collect();
-    let mut seen = Vec::with_capacity(parsed.media_descriptions.len());
-    for (index, media) in parsed.media_descriptions.iter_mut().enumerate() {
-        let mid = text::mid(media).ok_or(SdpError::MissingMid { index })?.to_owned();
-        let named = plan.sections.iter().find(|(m, _)| *m == mid).map(|(_, role)| role);
-        let is_media = matches!(media.media_name.media.as_str(), "audio" | "video");
-        let rejected = media.media_name.port.value == 0 && !bundle.contains(&mid);
-        if is_media && !rejected {
-            apply(media, &mid, named.unwrap_or(&plan.others))?;
-        }
-        seen.push(mid);
-    }
-    if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| !seen.contains(mid)) {
+    let sections = description::describe(&parsed)?.sections;
+    if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
         return Err(SdpError::UnknownMid(mid.clone()));
     }
+    for (media, section) in parsed.media_descriptions.iter_mut().zip(&sections) {
+        let named = plan.sections.iter().find(|(mid, _)| *mid == section.mid).map(|(_, role)| role);
+        if section.kind != Kind::Application && !section.rejected {
+            apply(media, &section.mid, named.unwrap_or(&plan.others))?;
+        }
+    }
+    move_candidates(&mut parsed, &sections);
     name_streams(&mut parsed);
     Ok(parsed.marshal())
 }
@@ -89,7 +85,8 @@ fn apply(media: &mut MediaDescription, mid: &str, role: &Role) -> Result<(), Sdp
         Role::Keep => {}
         Role::Inactive => {
             text::set_direction(media, Direction::Inactive);
-            unname(media);
+            forget_labels(media);
+            codec::keep_first(media);
         }
         Role::Receive(policy) => {
             require(media, mid, Direction::RecvOnly, Direction::receives)?;
@@ -120,6 +117,14 @@ fn require(
     if holds(have) { Ok(()) } else { Err(SdpError::OutOfStep { mid: mid.to_owned(), have, want }) }
 }
 
+/// Takes the labels away and leaves the SSRCs: libwebrtc drops a stream whose SSRC is no longer announced, and when
+/// the same SSRC comes back it decodes it without ever showing a picture.
+fn forget_labels(media: &mut MediaDescription) {
+    let labels_ssrc =
+        |a: &Attribute| a.key == "ssrc" && a.value.as_deref().is_some_and(|v| v.contains(" msid:"));
+    media.attributes.retain(|a| a.key != "msid" && !labels_ssrc(a));
+}
+
 /// Takes away all that says which track is sent, as in a section whose author sends none.
 fn unname(media: &mut MediaDescription) {
     media.attributes.retain(|a| !matches!(a.key.as_str(), "msid" | "ssrc" | "ssrc-group"));
@@ -136,6 +141,19 @@ fn name(media: &mut MediaDescription, msid: &Msid) {
             continue;
         };
         attribute.value = Some(format!("{ssrc} msid:{msid}"));
+    }
+}
+
+/// Candidates in a rejected section reach nobody: they belong into the section that now stands first in the bundle,
+/// whose transport all others use (RFC 9143, 7.2).
+fn move_candidates(parsed: &mut SessionDescription, sections: &[Section]) {
+    let is_candidate = |a: &Attribute| matches!(a.key.as_str(), "candidate" | "end-of-candidates");
+    let mut stranded = Vec::new();
+    for (media, _) in parsed.media_descriptions.iter_mut().zip(sections).filter(|(_, s)| s.rejected) {
+        stranded.extend(media.attributes.extract_if(.., |a| is_candidate(a)));
+    }
+    if let Some(first) = sections.iter().position(|s| !s.rejected) {
+        parsed.media_descriptions[first].attributes.extend(stranded);
     }
 }
 

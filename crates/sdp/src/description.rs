@@ -170,17 +170,15 @@ impl Description {
     }
 }
 
-/// The meaning of each payload type within one transport. It must not change while the transport lives; keep one
-/// per session and [`extend`](PayloadTypes::extend) it with each description *before* the stack sees the text.
+/// The meaning of each payload type within one transport: codec, clock, channels and the parameters that make it
+/// another codec to a decoder (profile, packetization mode, what RTX repairs). It must not change while the transport
+/// lives: keep one ledger per session and let [`admit`](crate::admit) compare each text with it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PayloadTypes(BTreeMap<u8, String>);
 
 impl PayloadTypes {
-    /// Adds what `other` says.
-    ///
-    /// # Errors
-    /// [`SdpError::PayloadTypeConflict`] when a payload type would change its meaning; nothing is added then.
-    pub fn extend(&mut self, other: &PayloadTypes) -> Result<(), SdpError> {
+    /// Adds what `other` says, or nothing on a conflict.
+    pub(crate) fn extend(&mut self, other: &PayloadTypes) -> Result<(), SdpError> {
         for (pt, meaning) in &other.0 {
             self.check(*pt, meaning)?;
         }
@@ -189,7 +187,7 @@ impl PayloadTypes {
     }
 
     fn insert(&mut self, codec: &Codec) -> Result<(), SdpError> {
-        let meaning = format!("{}/{}/{}", codec.name, codec.clock_rate, codec.channels);
+        let meaning = codec.meaning();
         self.check(codec.payload_type, &meaning)?;
         self.0.insert(codec.payload_type, meaning);
         Ok(())
@@ -213,8 +211,11 @@ impl PayloadTypes {
 /// [`SdpError`] when the text is too large, is no session description, lacks what WebRTC requires, or gives one
 /// payload type two meanings.
 pub fn read(text: &str, limits: &Limits) -> Result<Description, SdpError> {
-    let parsed = text::parse(text, limits)?;
-    let bundle = bundle(&parsed);
+    describe(&text::parse(text, limits)?)
+}
+
+pub(crate) fn describe(parsed: &SessionDescription) -> Result<Description, SdpError> {
+    let bundle = bundle(parsed);
     let mut payload_types = PayloadTypes::default();
     let mut mids = HashSet::new();
     let mut sections = Vec::with_capacity(parsed.media_descriptions.len());
@@ -223,22 +224,21 @@ pub fn read(text: &str, limits: &Limits) -> Result<Description, SdpError> {
         if !mids.insert(section.mid.clone()) {
             return Err(SdpError::DuplicateMid(section.mid));
         }
-        for codec in codec::mapped(media) {
-            payload_types.insert(&codec)?;
+        if !section.rejected {
+            let mapped = codec::mapped(media);
+            mapped.iter().try_for_each(|codec| payload_types.insert(codec))?;
         }
         sections.push(section);
     }
-    let attributes =
-        || parsed.attributes.iter().chain(parsed.media_descriptions.iter().flat_map(|m| &m.attributes));
+    // What a rejected section says of the transport may be stale.
+    let live =
+        || parsed.media_descriptions.iter().zip(&sections).filter(|(_, s)| !s.rejected).map(|(m, _)| m);
+    let attributes = || parsed.attributes.iter().chain(live().flat_map(|m| &m.attributes));
     let value = |key: &str| attributes().find(|a| a.key == key).and_then(|a| a.value.clone());
     let candidates = attributes().filter(|a| a.key == "candidate").filter_map(|a| a.value.as_deref());
-    Ok(Description {
-        ice_lite: parsed.attributes.iter().any(|a| a.key == "ice-lite"),
-        ice_ufrag: value("ice-ufrag"),
-        candidates: candidates.filter_map(|c| c.parse().ok()).collect(),
-        sections,
-        payload_types,
-    })
+    let (ice_ufrag, candidates) = (value("ice-ufrag"), candidates.filter_map(|c| c.parse().ok()).collect());
+    let ice_lite = parsed.attributes.iter().any(|a| a.key == "ice-lite");
+    Ok(Description { sections, ice_lite, ice_ufrag, candidates, payload_types })
 }
 
 fn read_section(media: &MediaDescription, index: usize, bundle: &[&str]) -> Result<Section, SdpError> {

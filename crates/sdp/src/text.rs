@@ -64,8 +64,8 @@ pub(crate) fn set_direction(media: &mut MediaDescription, direction: Direction) 
 pub(crate) fn mid(media: &MediaDescription) -> Option<&str> {
     let mut mids = values(media, "mid");
     let mid = mids.next()?;
-    // One token (RFC 5888, 4); a second a=mid makes the section ambiguous.
-    (mids.next().is_none() && !mid.is_empty() && mid.bytes().all(is_token)).then_some(mid)
+    // One token (RFC 5888, 4) that fits a one-byte header extension (RFC 8285, 4.2); a second makes it ambiguous.
+    (mids.next().is_none() && (1..=16).contains(&mid.len()) && mid.bytes().all(is_token)).then_some(mid)
 }
 
 /// A character of RFC 8866's `token`: what `a=mid` and `a=msid` are made of.

@@ -1,2 +1,81 @@
-//! Skeleton.
-fn main() {}
+//! The binary `sluice`: command line, settings, start and stop.
+//!
+//! It holds no calling logic: the node is `sluice-sfu`, room management is `sluice-rooms`, and `sluice dev` runs both
+//! in one process, speaking gRPC to each other over TCP.
+mod cli;
+mod dev;
+mod halves;
+mod observe;
+mod page;
+mod settings;
+mod stop;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser as _;
+use serde::Serialize;
+
+use cli::{Cli, Command, Common, DevFlags, TokenFlags};
+use settings::{Environment, Flags, SettingError, Settings};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command.unwrap_or_else(|| Command::Dev(DevFlags::default())) {
+        Command::Dev(flags) => prepare(&cli.common, "dev", &flags)
+            .and_then(|ready| ready.map_or(Ok(()), |settings| block_on(dev::run(&settings.dev)))),
+        Command::Sfu(flags) => prepare(&cli.common, "sfu", &flags)
+            .and_then(|ready| ready.map_or(Ok(()), |settings| block_on(halves::run_sfu(&settings.sfu)))),
+        Command::Rooms(flags) => prepare(&cli.common, "rooms", &flags)
+            .and_then(|ready| ready.map_or(Ok(()), |settings| block_on(halves::run_rooms(&settings.rooms)))),
+        Command::Token(flags) => print_token(&flags),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            // 78 is EX_CONFIG of sysexits.h: a supervisor need not try again.
+            if error.is::<SettingError>() { ExitCode::from(78) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Settings of `section`, checked, with logging on; none if they were only to be shown.
+fn prepare<T: Serialize>(
+    common: &Common,
+    section: &'static str,
+    flags: &T,
+) -> anyhow::Result<Option<Settings>> {
+    let flags = Flags { section, flags, log: &common.log };
+    let settings = settings::load(common.config.as_deref(), Environment::of_process(), &flags)?;
+    settings.check(section)?;
+    if common.check {
+        show(&settings.show(section)?);
+        return Ok(None);
+    }
+    observe::start_log(&settings.log)?;
+    Ok(Some(settings))
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(work);
+    // Whatever is left had its time.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+fn print_token(flags: &TokenFlags) -> anyhow::Result<()> {
+    show(&halves::token(flags)?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
+fn show(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[allow(clippy::print_stderr, reason = "logging may not have started")]
+fn report(error: &anyhow::Error) {
+    eprintln!("sluice: {error:#}");
+}

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sluice_rtp::Bitrate;
+use sluice_rtp::{AudioLevel, Bitrate};
 use str0m::bwe::BweKind;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::crypto::CryptoProvider;
@@ -23,7 +23,7 @@ use str0m::net::Receive;
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, Vp8Descriptor};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
-pub(crate) use self::negotiate::{Offered, SectionChange};
+pub(crate) use self::negotiate::SectionChange;
 pub(crate) use self::payload::Payload;
 use crate::config::{Config, LocalAddress};
 use crate::io::{Datagram, Protocol, Transmit};
@@ -88,10 +88,7 @@ pub(crate) struct MediaPacket {
 /// Header extensions that travel from publisher to subscriber.
 #[derive(Clone, Default)]
 pub(crate) struct Extensions {
-    /// RFC 6464, in dB below full scale, 0 to 127.
-    pub(crate) audio_level: Option<u8>,
-    /// RFC 6464: the sender believes that this is speech.
-    pub(crate) voice: Option<bool>,
+    pub(crate) audio_level: Option<AudioLevel>,
     forwarded: ExtensionValues,
 }
 
@@ -104,8 +101,7 @@ impl Extensions {
             ..Default::default()
         };
         Extensions {
-            audio_level: values.audio_level.map(|level| level.unsigned_abs().min(127)),
-            voice: values.voice_activity,
+            audio_level: values.audio_level.map(|level| AudioLevel::from_dbov(level, values.voice_activity)),
             forwarded,
         }
     }
@@ -116,7 +112,7 @@ impl Extensions {
 pub(crate) struct Rewritten {
     pub(crate) sequence: u64,
     pub(crate) timestamp: u32,
-    pub(crate) vp8: Option<sluice_forward::Vp8Rewrite>,
+    pub(crate) vp8: Option<sluice_rtp::Vp8Rewrite>,
 }
 
 /// An outgoing stream: what [`Transport::write`] needs to know of a section.
@@ -161,7 +157,8 @@ pub(crate) enum TransportEvent {
         data: Vec<u8>,
     },
     ChannelClosed(Channel),
-    ChannelReady(Channel),
+    /// A channel's buffer drained.
+    ChannelReady,
     Path(PathReport),
     Ingress {
         mid: Mid,
@@ -262,7 +259,13 @@ impl Transport {
     }
 
     /// Whether the peer at this address has proven by an authenticated check that it owns it.
-    pub(crate) fn owns(&self, now: Instant, protocol_: Protocol, source: SocketAddr, local: SocketAddr) -> bool {
+    pub(crate) fn owns(
+        &self,
+        now: Instant,
+        protocol_: Protocol,
+        source: SocketAddr,
+        local: SocketAddr,
+    ) -> bool {
         // The smallest thing that is taken for RTP: only the addresses matter.
         const RTP: [u8; 12] = [0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
         Receive::new(protocol(protocol_), source, local, &RTP)
@@ -355,7 +358,7 @@ impl Transport {
                 data: message.data,
             },
             Event::ChannelClose(channel) => TransportEvent::ChannelClosed(channel),
-            Event::ChannelBufferedAmountLow(channel) => TransportEvent::ChannelReady(channel),
+            Event::ChannelBufferedAmountLow(_) => TransportEvent::ChannelReady,
             Event::PeerStats(stats) => TransportEvent::Path(PathReport {
                 bytes_received: stats.peer_bytes_rx,
                 bytes_sent: stats.peer_bytes_tx,
@@ -364,9 +367,7 @@ impl Transport {
                 }),
                 egress_loss: stats.egress_loss_fraction,
                 ingress_loss: stats.ingress_loss_fraction,
-                tcp: stats
-                    .selected_candidate_pair
-                    .is_some_and(|p| p.protocol != str0m::net::Protocol::Udp),
+                tcp: stats.selected_candidate_pair.is_some_and(|p| p.protocol != str0m::net::Protocol::Udp),
             }),
             Event::MediaIngressStats(stats) => TransportEvent::Ingress {
                 mid: stats.mid,
@@ -374,9 +375,7 @@ impl Transport {
                 nacks: stats.nacks,
                 lost: stats.loss,
             },
-            Event::MediaEgressStats(stats) => {
-                TransportEvent::Egress { mid: stats.mid, nacks: stats.nacks }
-            }
+            Event::MediaEgressStats(stats) => TransportEvent::Egress { mid: stats.mid, nacks: stats.nacks },
             _ => return None,
         })
     }
@@ -462,7 +461,7 @@ fn channel_config(channel: &DataChannel) -> ChannelConfig {
     }
 }
 
-fn vp8_patch(payload: &[u8], vp8: sluice_forward::Vp8Rewrite) -> Option<str0m::rtp::Vp8Patch> {
+fn vp8_patch(payload: &[u8], vp8: sluice_rtp::Vp8Rewrite) -> Option<str0m::rtp::Vp8Patch> {
     let descriptor = Vp8Descriptor::parse(payload).ok()?;
     let mut patch = descriptor.patch();
     if let (Some(id), Some(_)) = (vp8.picture_id, descriptor.picture_id()) {
@@ -491,11 +490,9 @@ fn protocol(protocol: Protocol) -> str0m::net::Protocol {
 fn local_candidate(address: &LocalAddress) -> Result<Candidate, Refused> {
     let candidate = match address.protocol {
         Protocol::Udp => Candidate::host(address.advertised, "udp"),
-        Protocol::Tcp => Candidate::builder()
-            .tcp()
-            .host(address.advertised)
-            .tcptype(str0m::net::TcpType::Passive)
-            .build(),
+        Protocol::Tcp => {
+            Candidate::builder().tcp().host(address.advertised).tcptype(str0m::net::TcpType::Passive).build()
+        }
     };
     candidate.map_err(|e| Refused(format!("address {}: {e}", address.advertised)))
 }

@@ -9,6 +9,7 @@ use str0m::media::{Direction, MediaKind as Str0mKind};
 use sluice_rtp::MediaKind;
 
 use super::{Credentials, Mid, Refused, Transport, channel_config};
+use crate::model::DataChannel;
 
 /// A section to add or change in an offer of ours.
 #[derive(Debug, Clone)]
@@ -32,14 +33,15 @@ pub(super) struct Pending {
     changes: SdpPendingOffer,
     /// New credentials, if the offer restarts ICE.
     credentials: Option<Credentials>,
+    /// Data channels that open with the answer.
+    channels: Vec<DataChannel>,
 }
 
 impl Transport {
     /// Takes the peer's offer and returns str0m's answer. `fresh` replaces the credentials if the offer restarts ICE.
     pub(crate) fn accept_offer(&mut self, text: &str, fresh: Credentials) -> Result<String, Refused> {
         let offer = SdpOffer::from_sdp_string(text).map_err(|e| Refused(e.to_string()))?;
-        // An offer of ours that still waits is void now (RFC 8829 section 4.1.8.2, rollback).
-        self.offer = None;
+        self.void_offer();
         let before = self.ufrag();
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(|e| Refused(e.to_string()))?;
         let mut sdp = answer.to_sdp_string();
@@ -48,7 +50,11 @@ impl Transport {
             sdp = with_credentials(&sdp, &fresh);
             self.rtc.direct_api().set_local_ice_credentials(fresh.into_str0m());
         }
-        self.open_channels();
+        if text.contains("m=application") {
+            for channel in std::mem::take(&mut self.to_open) {
+                self.rtc.direct_api().create_data_channel(channel_config(&channel));
+            }
+        }
         Ok(sdp)
     }
 
@@ -58,7 +64,7 @@ impl Transport {
         changes: &[SectionChange],
         restart: Option<Credentials>,
     ) -> Option<Offered> {
-        self.offer = None;
+        self.void_offer();
         let channels = std::mem::take(&mut self.to_open);
         let mut api = self.rtc.sdp_api();
         for channel in &channels {
@@ -92,7 +98,7 @@ impl Transport {
         if let Some(credentials) = &restart {
             sdp = with_credentials(&sdp, credentials);
         }
-        self.offer = Some(Pending { changes, credentials: restart });
+        self.offer = Some(Pending { changes, credentials: restart, channels });
         Some(Offered { sdp, added })
     }
 
@@ -114,9 +120,10 @@ impl Transport {
         self.offer.is_some()
     }
 
-    fn open_channels(&mut self) {
-        for channel in std::mem::take(&mut self.to_open) {
-            self.rtc.direct_api().create_data_channel(channel_config(&channel));
+    /// An offer of ours that still waits is rolled back (RFC 8829 section 4.1.10.2); its channels wait for the next.
+    fn void_offer(&mut self) {
+        if let Some(pending) = self.offer.take() {
+            self.to_open.extend(pending.channels);
         }
     }
 }

@@ -1,0 +1,201 @@
+//! Publications: when the next packet is due, and writing it.
+use std::time::{Duration, Instant};
+
+use rand::RngExt as _;
+use sluice_livekit_proto as proto;
+use str0m::media::{MediaKind, Mid, Pt, Rid};
+use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo};
+
+use crate::media::{AudioShape, Frames, VideoShape};
+use crate::peer::Peer;
+use crate::stats::PublishedStats;
+
+/// A client that was held up sends this many frames at once, and then goes on from now: no endless catching up.
+const MOST_AT_ONCE: u32 = 5;
+
+/// A track that we send.
+pub(crate) struct Publication {
+    pub(crate) sid: String,
+    pub(crate) mid: Mid,
+    pub(crate) muted: bool,
+    due: Instant,
+    interval: Duration,
+    began: Instant,
+    streams: Vec<Stream>,
+    media: Media,
+}
+
+enum Media {
+    Audio(AudioShape),
+    Video,
+}
+
+/// One RTP stream of it.
+struct Stream {
+    rid: Option<Rid>,
+    sequence: u64,
+    counter: u32,
+    /// Each stream begins at a timestamp of its own (RFC 3550 section 5.1).
+    offset: u32,
+    frames: Option<Frames>,
+}
+
+impl Stream {
+    fn new(rid: Option<Rid>, frames: Option<Frames>) -> Self {
+        let mut rng = rand::rng();
+        // Near the end of 16 bits now and then, so that roll-overs are part of every load.
+        let sequence = rng.random_range(0..60_000);
+        Self { rid, sequence, counter: 0, offset: rng.random(), frames }
+    }
+}
+
+impl Publication {
+    pub(crate) fn audio(sid: String, mid: Mid, shape: AudioShape, now: Instant) -> Self {
+        Self::new(sid, mid, AudioShape::INTERVAL, now, vec![Stream::new(None, None)], Media::Audio(shape))
+    }
+
+    pub(crate) fn video(sid: String, mid: Mid, shape: &VideoShape, now: Instant) -> Self {
+        let single = shape.layers.len() == 1;
+        let stream = |layer: &crate::LayerShape| {
+            let rid = (!single).then(|| Rid::from(layer.rid.as_str()));
+            Stream::new(rid, Some(Frames::new(layer.clone(), shape.frame_rate)))
+        };
+        let streams = shape.layers.iter().map(stream).collect();
+        Self::new(sid, mid, shape.interval(), now, streams, Media::Video)
+    }
+
+    fn new(
+        sid: String,
+        mid: Mid,
+        interval: Duration,
+        now: Instant,
+        streams: Vec<Stream>,
+        media: Media,
+    ) -> Self {
+        // Somewhere within the first interval: many clients must not tick as one.
+        let due = now + interval.mul_f32(rand::rng().random());
+        Self { sid, mid, muted: false, due, interval, began: now, streams, media }
+    }
+
+    pub(crate) fn due(&self) -> Option<Instant> {
+        (!self.muted).then_some(self.due)
+    }
+
+    /// Makes the next frame of one layer, or of all, a key frame.
+    pub(crate) fn want_key_frame(&mut self, rid: Option<Rid>) {
+        for stream in self.streams.iter_mut().filter(|stream| rid.is_none() || stream.rid == rid) {
+            if let Some(frames) = &mut stream.frames {
+                frames.key_frame_wanted = true;
+            }
+        }
+    }
+
+    /// Writes what is due.
+    pub(crate) fn send(&mut self, peer: &mut Peer, now: Instant, stats: &mut PublishedStats) {
+        let Some(pt) = payload_type(peer, self.mid, matches!(self.media, Media::Audio(_))) else { return };
+        for _ in 0..MOST_AT_ONCE {
+            if self.due > now {
+                return;
+            }
+            let elapsed = self.due.saturating_duration_since(self.began);
+            for stream in &mut self.streams {
+                match &self.media {
+                    Media::Audio(shape) => {
+                        let payload = shape.payload(stream.counter);
+                        stream.counter = stream.counter.wrapping_add(1);
+                        let level = ExtensionValues {
+                            audio_level: Some(-(shape.level.min(127) as i8)),
+                            voice_activity: Some(shape.level < 127),
+                            ..ExtensionValues::default()
+                        };
+                        let time = stream.offset.wrapping_add(ticks(elapsed, 48_000));
+                        write(peer, (self.mid, pt, now), stream, time, (payload, true, level), stats);
+                    }
+                    Media::Video => {
+                        let Some(frames) = &mut stream.frames else { continue };
+                        let (payloads, key_frame) = frames.next();
+                        stats.key_frames += u64::from(key_frame);
+                        let time = stream.offset.wrapping_add(ticks(elapsed, 90_000));
+                        let last = payloads.len() - 1;
+                        for (index, payload) in payloads.into_iter().enumerate() {
+                            let packet = (payload, index == last, ExtensionValues::default());
+                            write(peer, (self.mid, pt, now), stream, time, packet, stats);
+                        }
+                    }
+                }
+            }
+            self.due += self.interval;
+        }
+        self.due = self.due.max(now);
+    }
+}
+
+type Packet = (Vec<u8>, bool, ExtensionValues);
+
+fn write(
+    peer: &mut Peer,
+    (mid, pt, now): (Mid, Pt, Instant),
+    stream: &mut Stream,
+    time: u32,
+    (payload, marker, values): Packet,
+    stats: &mut PublishedStats,
+) {
+    let mut api = peer.rtc.direct_api();
+    let Some(tx) = api.stream_tx_by_mid(mid, stream.rid) else { return };
+    stats.packets += 1;
+    stats.bytes += payload.len() as u64;
+    let sequence: SeqNo = stream.sequence.into();
+    stream.sequence += 1;
+    let marker = marker && stream.frames.is_some();
+    tx.write_rtp(
+        RtpWrite::new(pt, sequence, time, now, payload).marker(marker).nackable(true).ext_vals(values),
+    );
+}
+
+/// Ticks of a media clock, wrapping as RTP timestamps do.
+fn ticks(elapsed: Duration, rate: u64) -> u32 {
+    (elapsed.as_micros() as u64 * rate / 1_000_000) as u32
+}
+
+/// The payload type that was negotiated; none while the section is not there.
+fn payload_type(peer: &Peer, mid: Mid, audio: bool) -> Option<Pt> {
+    let media = peer.rtc.media(mid)?;
+    let codec = if audio { str0m::format::Codec::Opus } else { str0m::format::Codec::Vp8 };
+    let params = peer.rtc.codec_config().iter().find(|params| params.spec().codec == codec)?;
+    media.remote_pts().contains(&params.pt()).then(|| params.pt())
+}
+
+/// What the server is told before the track is offered.
+pub(crate) fn announcement(cid: &str, kind: MediaKind, shape: Option<&VideoShape>) -> proto::AddTrackRequest {
+    use proto::VideoQuality::{High, Low, Medium};
+    let mut request = proto::AddTrackRequest { cid: cid.into(), name: cid.into(), ..Default::default() };
+    if kind == MediaKind::Audio {
+        request.set_type(proto::TrackType::Audio);
+        request.set_source(proto::TrackSource::Microphone);
+        return request;
+    }
+    request.set_type(proto::TrackType::Video);
+    request.set_source(proto::TrackSource::Camera);
+    let layers = shape.map(|shape| shape.layers.as_slice()).unwrap_or_default();
+    if let Some(largest) = layers.last() {
+        (request.width, request.height) = (largest.width.into(), largest.height.into());
+    }
+    let qualities: &[proto::VideoQuality] = match layers.len() {
+        1 => &[High],
+        2 => &[Low, Medium],
+        _ => &[Low, Medium, High],
+    };
+    request.layers = layers
+        .iter()
+        .zip(qualities)
+        .map(|(layer, quality)| proto::VideoLayer {
+            quality: (*quality).into(),
+            width: layer.width.into(),
+            height: layer.height.into(),
+            bitrate: layer.bitrate,
+            rid: layer.rid.clone(),
+            ..Default::default()
+        })
+        .collect();
+    request
+}

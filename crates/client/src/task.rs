@@ -1,0 +1,527 @@
+//! The task behind a client: one loop over socket, WebSocket, commands and clock.
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, anyhow};
+use prost::Message as _;
+use sluice_livekit_proto as proto;
+use str0m::media::MediaKind;
+use str0m::net::Protocol;
+use str0m::{Event, Input};
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::media::{AudioShape, VideoShape};
+use crate::peer::{Change, Peer};
+use crate::send::{Publication, announcement};
+use crate::signal::{Request, Response, Signal};
+use crate::stats::{DataSeen, Ended, Stats};
+use crate::{Options, Path, receive};
+
+/// Datagrams taken from the socket before the clock is looked at again.
+const MOST_AT_ONCE: usize = 64;
+/// Data messages that wait for their channel to open.
+const WAITING_DATA: usize = 64;
+/// Sections to receive in that a v1 client offers from the start, as browsers' SDKs do.
+const FIRST_SECTIONS: u32 = 3;
+/// Pings without an answer for this many intervals mean that the server is gone.
+const PINGS_MISSED: u32 = 4;
+
+pub(crate) enum Command {
+    Publish(Publish, oneshot::Sender<anyhow::Result<String>>),
+    Size(String, u32, u32),
+    Mute(String, bool),
+    Subscribe(String, bool),
+    Data { payload: Vec<u8>, reliable: bool, to: Vec<String>, reply: oneshot::Sender<anyhow::Result<()>> },
+    Leave,
+}
+
+pub(crate) enum Publish {
+    Audio(AudioShape),
+    Video(VideoShape),
+}
+
+impl Publish {
+    fn kind(&self) -> MediaKind {
+        match self {
+            Self::Audio(_) => MediaKind::Audio,
+            Self::Video(_) => MediaKind::Video,
+        }
+    }
+}
+
+/// A publication on its way: announced, then named by the server, then negotiated.
+struct Pending {
+    what: Publish,
+    sid: Option<String>,
+    reply: oneshot::Sender<anyhow::Result<String>>,
+}
+
+struct WaitingData {
+    label: &'static str,
+    bytes: Vec<u8>,
+    reply: oneshot::Sender<anyhow::Result<()>>,
+}
+
+pub(crate) struct Task {
+    signal: Option<Signal>,
+    socket: UdpSocket,
+    local: SocketAddr,
+    options: Options,
+    me: proto::ParticipantInfo,
+    peers: Vec<Peer>,
+    publications: Vec<Publication>,
+    pending: HashMap<String, Pending>,
+    waiting: VecDeque<WaitingData>,
+    next_cid: u32,
+    data_sequence: u32,
+    ping_interval: Duration,
+    next_ping: Instant,
+    heard: Instant,
+    stats: watch::Sender<Stats>,
+    inbox: mpsc::Receiver<Command>,
+}
+
+/// Why the loop ends.
+type Flow = Result<(), Ended>;
+
+impl Task {
+    pub(crate) fn new(
+        signal: Signal,
+        socket: UdpSocket,
+        join: &proto::JoinResponse,
+        options: Options,
+        stats: watch::Sender<Stats>,
+        inbox: mpsc::Receiver<Command>,
+    ) -> anyhow::Result<Self> {
+        let now = Instant::now();
+        let local = socket.local_addr()?;
+        let mut publisher = Peer::new(proto::SignalTarget::Publisher, local, now)?;
+        publisher.want(Change::Channels);
+        let mut peers = Vec::new();
+        match options.path {
+            Path::V0 if join.subscriber_primary => {
+                peers = vec![publisher, Peer::new(proto::SignalTarget::Subscriber, local, now)?];
+            }
+            Path::V0 => peers.push(publisher),
+            Path::V1 => {
+                publisher.want(Change::Receive { audio: FIRST_SECTIONS, video: FIRST_SECTIONS });
+                peers.push(publisher);
+            }
+        }
+        let ping_interval = Duration::from_secs(u64::try_from(join.ping_interval).unwrap_or(0));
+        Ok(Self {
+            signal: Some(signal),
+            socket,
+            local,
+            me: join.participant.clone().context("no participant")?,
+            peers,
+            publications: Vec::new(),
+            pending: HashMap::new(),
+            waiting: VecDeque::new(),
+            next_cid: 0,
+            data_sequence: 0,
+            ping_interval,
+            next_ping: now + ping_interval,
+            heard: now,
+            options,
+            stats,
+            inbox,
+        })
+    }
+
+    /// Runs until something ends the client, and says what.
+    pub(crate) async fn run(mut self) {
+        let end = Instant::now() + self.options.lifetime;
+        let ended = loop {
+            if let Err(ended) = self.turn(end).await {
+                break ended;
+            }
+        };
+        tracing::debug!(identity = self.me.identity, ?ended, "client ends");
+        let politely = matches!(ended, Ended::Left | Ended::Lifetime);
+        if let Some(mut signal) = self.signal.take() {
+            if politely {
+                let leave = proto::LeaveRequest {
+                    reason: proto::DisconnectReason::ClientInitiated.into(),
+                    ..Default::default()
+                };
+                if let Err(error) = signal.send(Request::Leave(leave)).await {
+                    tracing::debug!(%error, "the server was gone before our goodbye");
+                }
+            }
+            signal.close().await;
+        }
+        for peer in &mut self.peers {
+            peer.rtc.disconnect();
+        }
+        self.stats.send_modify(|stats| stats.ended = Some(ended));
+    }
+
+    /// One round: wait for something, take it in, let the connections speak.
+    async fn turn(&mut self, end: Instant) -> Flow {
+        self.offer().await?;
+        self.drain().await?;
+        let wake = self.next_wake().min(end);
+        let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
+        tokio::select! {
+            readable = self.socket.readable() => {
+                readable.map_err(|error| Ended::Media(format!("the socket failed: {error}")))?;
+                self.receive()?;
+            }
+            message = signal.next() => {
+                let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
+                self.heard = Instant::now();
+                self.take(message).await?;
+            }
+            command = self.inbox.recv() => self.obey(command.unwrap_or(Command::Leave)).await?,
+            () = tokio::time::sleep_until(wake.into()) => {}
+        }
+        let now = Instant::now();
+        if now >= end {
+            return Err(Ended::Lifetime);
+        }
+        self.tick(now).await
+    }
+
+    fn next_wake(&self) -> Instant {
+        let media = self.publications.iter().filter_map(Publication::due);
+        let peers = self.peers.iter().map(|peer| peer.timeout);
+        let ping = (!self.ping_interval.is_zero()).then_some(self.next_ping);
+        let far = Instant::now() + Duration::from_secs(1);
+        media.chain(peers).chain(ping).fold(far, Instant::min)
+    }
+
+    async fn tick(&mut self, now: Instant) -> Flow {
+        if let Some(publisher) = self.peers.first_mut().filter(|publisher| publisher.connected) {
+            for publication in &mut self.publications {
+                if publication.due().is_some_and(|due| due <= now) {
+                    self.stats.send_if_modified(|stats| {
+                        let counters = stats.published.entry(publication.sid.clone()).or_default();
+                        publication.send(publisher, now, counters);
+                        false
+                    });
+                }
+            }
+        }
+        for peer in &mut self.peers {
+            peer.rtc.handle_input(Input::Timeout(now)).map_err(media_failed)?;
+        }
+        if !self.ping_interval.is_zero() && now >= self.next_ping {
+            if now.duration_since(self.heard) > self.ping_interval * PINGS_MISSED {
+                return Err(Ended::Signal("the server answers no pings".into()));
+            }
+            self.next_ping = now + self.ping_interval;
+            let timestamp =
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as i64);
+            self.say(Request::PingReq(proto::Ping { timestamp, rtt: 0 })).await?;
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self) -> Flow {
+        let mut buffer = [0; 2_000];
+        for _ in 0..MOST_AT_ONCE {
+            let (size, from) = match self.socket.try_recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
+                // Another datagram of ours met a closed port; the server will be missed soon enough.
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(Ended::Media(format!("the socket failed: {error}"))),
+            };
+            // RFC 7983: these first bytes are DTLS.
+            if self.options.stall_handshake && matches!(buffer[..size].first(), Some(20..=63)) {
+                continue;
+            }
+            let now = Instant::now();
+            for peer in &mut self.peers {
+                if peer.receive(now, from, self.local, &buffer[..size]).map_err(media_failed)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets every connection speak: datagrams to the socket, events to us.
+    async fn drain(&mut self) -> Flow {
+        for index in 0..self.peers.len() {
+            let mut events = Vec::new();
+            let (socket, mut unsent) = (&self.socket, 0);
+            let send = |transmit: &str0m::net::Transmit| {
+                if transmit.proto == Protocol::Udp
+                    && socket.try_send_to(&transmit.contents, transmit.destination).is_err()
+                {
+                    unsent += 1;
+                }
+            };
+            self.peers[index].poll(send, &mut events).map_err(media_failed)?;
+            if unsent > 0 {
+                self.stats.send_modify(|stats| stats.unsent_datagrams += unsent);
+            }
+            for event in events {
+                self.event(index, event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, index: usize, event: Event) -> Flow {
+        match event {
+            Event::Connected => {
+                self.peers[index].connected = true;
+                if self.peers.iter().all(|peer| peer.connected) {
+                    self.stats.send_modify(|stats| {
+                        let since = stats.began.elapsed();
+                        stats.connected_after.get_or_insert(since);
+                    });
+                }
+            }
+            Event::RtpPacket(packet) => {
+                let observer = self.options.observer.as_ref();
+                let track = self.peers[index].track_of(packet.header.ssrc);
+                self.stats.send_modify(|stats| match track {
+                    Some(track) => receive::count(stats, observer, track, &packet),
+                    None => stats.stray_packets += 1,
+                });
+            }
+            Event::KeyframeRequest(request) => {
+                for publication in self.publications.iter_mut().filter(|one| one.mid == request.mid) {
+                    publication.want_key_frame(request.rid);
+                    self.stats.send_if_modified(|stats| {
+                        stats.published.entry(publication.sid.clone()).or_default().key_frame_requests += 1;
+                        false
+                    });
+                }
+            }
+            Event::ChannelOpen(id, label) => {
+                self.peers[index].channels.insert(label, id);
+                self.flush_data();
+            }
+            Event::ChannelData(data) => self.take_data(index, &data),
+            Event::Closed => return Err(Ended::Media("the server closed the transport".into())),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn take_data(&mut self, index: usize, data: &str0m::channel::ChannelData) {
+        let peer = &self.peers[index];
+        let reliable = peer.channels.get("_reliable") == Some(&data.id);
+        let packet = proto::DataPacket::decode(&*data.data);
+        let (from, payload) = match packet {
+            Ok(proto::DataPacket {
+                participant_identity,
+                value: Some(proto::data_packet::Value::User(user)),
+                ..
+            }) => (participant_identity, user.payload.to_vec()),
+            _ => (String::new(), data.data.clone()),
+        };
+        self.stats.send_modify(|stats| stats.saw_data(DataSeen { from, reliable, payload }));
+    }
+
+    async fn obey(&mut self, command: Command) -> Flow {
+        match command {
+            Command::Leave => return Err(Ended::Left),
+            Command::Publish(what, reply) => {
+                self.next_cid += 1;
+                let cid = format!("native-{}", self.next_cid);
+                let shape = match &what {
+                    Publish::Video(shape) => Some(shape),
+                    Publish::Audio(_) => None,
+                };
+                let request = announcement(&cid, what.kind(), shape);
+                self.pending.insert(cid, Pending { what, sid: None, reply });
+                self.say(Request::AddTrack(request)).await?;
+            }
+            Command::Size(sid, width, height) => {
+                let settings =
+                    proto::UpdateTrackSettings { track_sids: vec![sid], width, height, ..Default::default() };
+                self.say(Request::TrackSetting(settings)).await?;
+            }
+            Command::Mute(sid, muted) => {
+                for publication in self.publications.iter_mut().filter(|one| one.sid == sid) {
+                    publication.muted = muted;
+                    publication.want_key_frame(None);
+                }
+                self.say(Request::Mute(proto::MuteTrackRequest { sid, muted })).await?;
+            }
+            Command::Subscribe(sid, subscribe) => {
+                self.stats.send_modify(|stats| {
+                    if let Some(track) = stats.received.get_mut(&sid) {
+                        track.pause();
+                    }
+                });
+                let update =
+                    proto::UpdateSubscription { track_sids: vec![sid], subscribe, ..Default::default() };
+                self.say(Request::Subscription(update)).await?;
+            }
+            Command::Data { payload, reliable, to, reply } => self.queue_data(payload, reliable, to, reply),
+        }
+        Ok(())
+    }
+
+    fn queue_data(
+        &mut self,
+        payload: Vec<u8>,
+        reliable: bool,
+        to: Vec<String>,
+        reply: oneshot::Sender<anyhow::Result<()>>,
+    ) {
+        if self.waiting.len() >= WAITING_DATA {
+            answer(reply, Err(anyhow!("{WAITING_DATA} messages wait already for their channel")));
+            return;
+        }
+        self.data_sequence += u32::from(reliable);
+        let packet = proto::DataPacket {
+            destination_identities: to,
+            sequence: if reliable { self.data_sequence } else { 0 },
+            value: Some(proto::data_packet::Value::User(proto::UserPacket {
+                payload: payload.into(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        };
+        let label = if reliable { "_reliable" } else { "_lossy" };
+        self.waiting.push_back(WaitingData { label, bytes: packet.encode_to_vec(), reply });
+        self.flush_data();
+    }
+
+    /// Sends what waits and has an open channel. Data always leaves by the publisher's connection.
+    fn flush_data(&mut self) {
+        let Some(peer) = self.peers.first_mut() else { return };
+        while let Some(first) = self.waiting.pop_front() {
+            let channel = peer.channels.get(first.label).and_then(|id| peer.rtc.channel(*id));
+            match channel.map(|mut channel| channel.write(true, &first.bytes)) {
+                Some(Ok(true)) => answer(first.reply, Ok(())),
+                Some(Err(error)) => answer(first.reply, Err(error.into())),
+                // Not open yet, or full.
+                Some(Ok(false)) | None => {
+                    self.waiting.push_front(first);
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, message: Response) -> Flow {
+        match message {
+            Response::Answer(answer) => self.take_answer(&answer)?,
+            Response::Offer(offer) => {
+                let peer = self.peers.iter_mut().find(|peer| peer.target == proto::SignalTarget::Subscriber);
+                let Some(peer) = peer else {
+                    return Err(Ended::Signal("an offer on a path without offers".into()));
+                };
+                let answer = peer.answer(&offer).map_err(media_failed)?;
+                self.stats.send_modify(|stats| stats.negotiations += 1);
+                self.say(Request::Answer(answer)).await?;
+            }
+            Response::Trickle(trickle) => {
+                let target = trickle.target();
+                if let Some(peer) = self.peers.iter_mut().find(|peer| peer.target == target)
+                    && let Err(error) = peer.add_candidate(&trickle.candidate_init)
+                {
+                    tracing::debug!(%error, "a candidate of no use");
+                }
+            }
+            Response::Update(update) => {
+                let me = &self.me.sid;
+                self.stats.send_modify(|stats| stats.update(&update.participants, me));
+            }
+            Response::TrackPublished(published) => self.track_published(published),
+            Response::RequestResponse(refusal) => self.refused(&refusal),
+            Response::MediaSectionsRequirement(missing) => {
+                if let Some(peer) = self.peers.first_mut() {
+                    peer.want(Change::Receive { audio: missing.num_audios, video: missing.num_videos });
+                }
+            }
+            Response::SpeakersChanged(changed) => self.stats.send_modify(|stats| {
+                for speaker in changed.speakers {
+                    stats.speakers.insert(speaker.sid, if speaker.active { speaker.level } else { 0.0 });
+                }
+            }),
+            Response::Leave(leave) => {
+                return Err(Ended::ByServer { reason: leave.reason, action: leave.action });
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn track_published(&mut self, published: proto::TrackPublishedResponse) {
+        let (Some(pending), Some(track)) = (self.pending.get_mut(&published.cid), published.track) else {
+            return;
+        };
+        if pending.sid.replace(track.sid).is_some() {
+            return;
+        }
+        let rids = match &pending.what {
+            Publish::Video(shape) if shape.layers.len() > 1 => {
+                shape.layers.iter().map(|layer| layer.rid.clone()).collect()
+            }
+            _ => Vec::new(),
+        };
+        if let Some(peer) = self.peers.first_mut() {
+            peer.want(Change::Send { cid: published.cid, kind: pending.what.kind(), rids });
+        }
+    }
+
+    fn refused(&mut self, refusal: &proto::RequestResponse) {
+        let Some(proto::request_response::Request::AddTrack(request)) = &refusal.request else { return };
+        if let Some(pending) = self.pending.remove(&request.cid) {
+            answer(
+                pending.reply,
+                Err(anyhow!("publishing was refused: {:?} {}", refusal.reason(), refusal.message)),
+            );
+        }
+    }
+
+    fn take_answer(&mut self, description: &proto::SessionDescription) -> Flow {
+        let Some(peer) = self.peers.first_mut() else { return Ok(()) };
+        if !peer.accept_answer(description).map_err(media_failed)? {
+            return Ok(());
+        }
+        self.stats.send_modify(|stats| stats.negotiations += 1);
+        let now = Instant::now();
+        let negotiated: Vec<String> =
+            self.pending.keys().filter(|cid| peer.sending.contains_key(*cid)).cloned().collect();
+        for cid in negotiated {
+            let (Some(pending), Some(mid)) = (self.pending.remove(&cid), peer.sending.get(&cid)) else {
+                continue;
+            };
+            let sid = pending.sid.unwrap_or_default();
+            self.publications.push(match &pending.what {
+                Publish::Audio(shape) => Publication::audio(sid.clone(), *mid, *shape, now),
+                Publish::Video(shape) => Publication::video(sid.clone(), *mid, shape, now),
+            });
+            answer(pending.reply, Ok(sid));
+        }
+        Ok(())
+    }
+
+    /// Makes the offers that are due.
+    async fn offer(&mut self) -> Flow {
+        let offers: Vec<_> = self.peers.iter_mut().filter_map(Peer::offer).collect();
+        for offer in offers {
+            self.say(Request::Offer(offer)).await?;
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, message: Request) -> Flow {
+        let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
+        signal.send(message).await.map_err(|error| Ended::Signal(format!("{error:#}")))
+    }
+}
+
+fn media_failed(error: impl Into<anyhow::Error>) -> Ended {
+    Ended::Media(format!("{:#}", error.into()))
+}
+
+/// A caller that no longer waits needs no answer.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    if reply.send(value).is_err() {
+        tracing::debug!("nobody waits for the answer any more");
+    }
+}

@@ -1,0 +1,226 @@
+//! Gives each session's subscriptions their layers, and publishers the news of what is wanted.
+
+use std::time::Instant;
+
+use sluice_forward::{Claim, Grant, Ladder, Layer, Pause, Quality, Rung, Standing, Wish};
+use sluice_rtp::{Bitrate, MediaKind};
+
+use crate::demux::SessionKey;
+use crate::model::{PauseReason, SessionState};
+use crate::publication::{Publication, Subscriber};
+use crate::room::RoomKey;
+use crate::section::{PublicationKey, SubscriptionKey};
+use crate::session::{Session, Subscription};
+use crate::shard::Shard;
+
+/// A video subscription that takes part in the division.
+struct Contender {
+    subscription: SubscriptionKey,
+    publication: PublicationKey,
+    ladder: Ladder,
+    wish: Wish,
+    standing: Standing,
+    rank: u32,
+    present: Option<(u8, u8)>,
+}
+
+impl Shard {
+    /// Divides what the path to a session carries among its subscriptions.
+    pub(crate) fn allocate(&mut self, now: Instant, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        let room_key = session.room;
+        let room = &self.rooms[room_key];
+        let connected = session.state == SessionState::Connected;
+        session.path.allocated_at = now;
+
+        let mut audio = Bitrate::ZERO;
+        let mut contenders = Vec::new();
+        let dominant = room.dominant.current();
+        for (index, subscription) in session.subscriptions.iter_mut() {
+            let publication = subscription.publication.and_then(|p| Some((p, room.publications.get(p)?)));
+            let paused = hindrance(subscription, publication.map(|(_, p)| p), connected);
+            subscription.paused = paused;
+            let Some(egress) = &mut subscription.egress else { continue };
+            let Some((publication_key, publication)) = publication else { continue };
+            if publication.spec.kind == MediaKind::Audio {
+                egress.switcher.set_target(paused.is_none().then_some(0));
+                audio += egress.meter.cost(now);
+                continue;
+            }
+            if !matches!(paused, None | Some(PauseReason::NoMedia | PauseReason::Wish)) {
+                egress.switcher.set_target(None);
+                continue;
+            }
+            let speaks = room.publications.get(dominant.unwrap_or(usize::MAX)).is_some_and(|voice| {
+                self.rooms[room_key].publications[publication_key].session == voice.session
+            });
+            contenders.push(Contender {
+                subscription: index,
+                publication: publication_key,
+                ladder: ladder(publication, subscription.spec.wish.max_layer, now),
+                wish: wish(&subscription.spec.wish),
+                standing: standing(publication, speaks),
+                rank: subscription.spec.wish.priority,
+                present: egress.switcher.current().map(|layer| (layer, Rung::ALL_FRAMES)),
+            });
+        }
+
+        let mut budget = session.path.window.budget(now, audio);
+        if let Some(most) = session.settings.max_send_bitrate {
+            budget.estimate = budget.estimate.min(most);
+            budget.floor = budget.floor.min(most);
+        }
+        let claims: Vec<_> = contenders.iter().map(Contender::claim).collect();
+        let plan = sluice_forward::allocate(&budget, &claims);
+        session.path.allocated = plan.cost;
+        let desired = session.settings.max_send_bitrate.map_or(plan.desired, |most| plan.desired.min(most));
+        session.transport.set_desired(Bitrate::ZERO, desired);
+        let mut touched = Vec::with_capacity(contenders.len());
+        for (contender, grant) in contenders.iter().zip(&plan.grants) {
+            if grant_to(session, contender, grant) {
+                touched.push(contender.publication);
+            }
+        }
+        for publication in touched {
+            self.collect_waiters(room_key, publication);
+            self.ask_for_key_frames(now, room_key, publication);
+            self.report_wanted(room_key, publication);
+        }
+        let keys: Vec<_> = self.sessions[key].subscriptions.iter().map(|(k, _)| k).collect();
+        for subscription in keys {
+            self.emit_subscription(key, subscription);
+        }
+    }
+
+    /// Tells the publisher which layers anybody wants, if that changed. All up to the highest: the lower ones stand in when a
+    /// path narrows.
+    pub(crate) fn report_wanted(&mut self, room: RoomKey, key: PublicationKey) {
+        let Some(publication) = self.rooms[room].publications.get(key) else { return };
+        if publication.spec.kind != MediaKind::Video || publication.mid.is_none() {
+            return;
+        }
+        let highest = publication
+            .subscribers
+            .iter()
+            .filter_map(|s| self.sessions.get(s.session)?.subscriptions.get(s.subscription)?.wanted)
+            .max();
+        let layers: Vec<u8> = highest.map(|highest| (0..=highest).collect()).unwrap_or_default();
+        if publication.wanted.as_ref() == Some(&layers) {
+            return;
+        }
+        self.rooms[room].publications[key].wanted = Some(layers.clone());
+        self.emit_wanted(room, key, layers);
+    }
+
+    /// Notes who waits for a key frame of which layer.
+    pub(crate) fn collect_waiters(&mut self, room: RoomKey, key: PublicationKey) {
+        let Some(publication) = self.rooms[room].publications.get_mut(key) else { return };
+        let Publication { subscribers, layers, .. } = publication;
+        for subscriber in subscribers.iter() {
+            let awaited = awaited_layer(&self.sessions, *subscriber);
+            for (index, layer) in layers.iter_mut().enumerate() {
+                if awaited == Some(index as u8) {
+                    layer.key_frames.wait(*subscriber);
+                } else {
+                    layer.key_frames.give_up(*subscriber);
+                }
+            }
+        }
+    }
+}
+
+/// The layer whose key frame a subscriber waits for.
+pub(crate) fn awaited_layer(sessions: &slab::Slab<Session>, subscriber: Subscriber) -> Option<u8> {
+    let subscription = sessions.get(subscriber.session)?.subscriptions.get(subscriber.subscription)?;
+    subscription.egress.as_ref()?.awaits_key_frame()
+}
+
+impl Contender {
+    fn claim(&self) -> Claim<'_> {
+        Claim {
+            ladder: &self.ladder,
+            wish: self.wish,
+            standing: self.standing,
+            rank: self.rank,
+            present: self.present,
+            max_temporal: Rung::ALL_FRAMES,
+        }
+    }
+}
+
+/// Puts a grant into effect; true if the layer to show or to want is another.
+fn grant_to(session: &mut Session, contender: &Contender, grant: &Grant) -> bool {
+    let Some(subscription) = session.subscriptions.get_mut(contender.subscription) else { return false };
+    let Some(egress) = &mut subscription.egress else { return false };
+    let target = grant.rung.ok().map(|rung| rung.layer);
+    subscription.paused = match grant.rung {
+        Ok(_) => None,
+        Err(Pause::Wished) => Some(PauseReason::Wish),
+        Err(Pause::NoLayer) => Some(PauseReason::NoMedia),
+        Err(Pause::Bandwidth { .. }) => Some(PauseReason::Bandwidth),
+    };
+    let changed = egress.switcher.target() != target || subscription.wanted != grant.wanted;
+    egress.switcher.set_target(target);
+    subscription.wanted = grant.wanted;
+    changed
+}
+
+/// Why nothing can be forwarded, whatever the bandwidth.
+fn hindrance(
+    subscription: &Subscription,
+    publication: Option<&Publication>,
+    connected: bool,
+) -> Option<PauseReason> {
+    let Some(publication) = publication else { return Some(PauseReason::NoMedia) };
+    let Some(egress) = subscription.egress.as_ref().filter(|_| connected) else {
+        return Some(PauseReason::NotNegotiated);
+    };
+    if subscription.spec.wish.paused {
+        return Some(PauseReason::Wish);
+    }
+    if publication.spec.muted {
+        return Some(PauseReason::Muted);
+    }
+    if egress.payload_generation == publication.payload_generation
+        && publication.payload.is_some()
+        && egress.payload_type.is_none()
+    {
+        return Some(PauseReason::Codec);
+    }
+    None
+}
+
+fn ladder(publication: &Publication, max_layer: Option<u8>, now: Instant) -> Ladder {
+    let layers: Vec<Layer> = publication
+        .layers
+        .iter()
+        .enumerate()
+        .map(|(index, layer)| Layer {
+            index: index as u8,
+            width: u16::try_from(layer.spec.width).unwrap_or(u16::MAX),
+            height: u16::try_from(layer.spec.height).unwrap_or(u16::MAX),
+            bitrate: layer.meter.clone().cost(now),
+            active: layer.active,
+        })
+        .filter(|layer| max_layer.is_none_or(|most| layer.index <= most))
+        .collect();
+    Ladder::new(&layers)
+}
+
+fn wish(wish: &crate::model::Wish) -> Wish {
+    Wish {
+        width: u16::try_from(wish.width).unwrap_or(u16::MAX),
+        height: u16::try_from(wish.height).unwrap_or(u16::MAX),
+        frame_rate: u8::try_from(wish.frame_rate).unwrap_or(u8::MAX),
+        quality: Quality::High,
+        paused: wish.paused,
+    }
+}
+
+fn standing(publication: &Publication, speaks: bool) -> Standing {
+    match (publication.spec.screen_share, speaks) {
+        (true, _) => Standing::ScreenShare,
+        (false, true) => Standing::Speaker,
+        (false, false) => Standing::Tile,
+    }
+}

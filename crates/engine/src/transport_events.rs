@@ -1,0 +1,136 @@
+//! What a session's transport reports.
+
+use std::time::Instant;
+
+use sluice_rtp::Bitrate;
+
+use crate::demux::SessionKey;
+use crate::event::Quality;
+use crate::model::{CloseReason, SessionState};
+use crate::section::Use;
+use crate::session::Path;
+use crate::shard::Shard;
+use crate::transport::{PathReport, TransportEvent};
+
+/// Share of lost packets from which a path counts as good, and as poor. What users notice: from 2 % of lost packets audio
+/// repair becomes audible, from 8 % video freezes.
+const LOSS_GOOD: f32 = 0.02;
+const LOSS_POOR: f32 = 0.08;
+
+/// The estimate is recomputed many times a second; only a change of this share (1/n) is worth an allocation.
+const ESTIMATE_STEP: u64 = 20;
+
+impl Shard {
+    pub(crate) fn on_transport_event(&mut self, now: Instant, key: SessionKey, event: TransportEvent) {
+        let session = &mut self.sessions[key];
+        match event {
+            TransportEvent::Connected => self.on_state(now, key, SessionState::Connected),
+            TransportEvent::Disconnected => self.on_state(now, key, SessionState::Disconnected),
+            TransportEvent::Closed => self.close_session(key, CloseReason::Peer),
+            TransportEvent::SenderReport { mid, rid, wall_clock, timestamp } => {
+                if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
+                    && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
+                {
+                    publication.on_sender_report(rid, wall_clock, timestamp);
+                }
+            }
+            TransportEvent::KeyFrameRequest { mid } => self.on_key_frame_request(now, key, mid),
+            TransportEvent::Estimate(estimate) => self.on_estimate(now, key, estimate),
+            TransportEvent::ChannelOpen { channel, label, reliable } => {
+                if !session.data.opened(channel, label, reliable, &self.config.limits) {
+                    tracing::info!(session = %session.id, "too many data channels; one is ignored");
+                }
+                session.data.drain(now, &mut session.transport);
+                self.touch(key);
+            }
+            TransportEvent::ChannelData { channel, binary, data } => {
+                self.on_message(now, key, channel, binary, data);
+            }
+            TransportEvent::ChannelReady => session.data.drain(now, &mut session.transport),
+            TransportEvent::Packet(packet) => self.forward(now, key, packet),
+            TransportEvent::ChannelClosed(channel) => session.data.closed(channel),
+            TransportEvent::Path(report) => self.on_path(key, report),
+            TransportEvent::Ingress { mid, rid, nacks, lost } => {
+                if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
+                    && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
+                    && let Some(layer) = publication.layers.iter_mut().find(|l| l.rid == rid)
+                {
+                    layer.count_nacks(nacks, lost);
+                }
+            }
+            TransportEvent::Egress { mid, nacks } => {
+                if let Some(egress) = session.egress_mut(mid) {
+                    egress.totals.nacks = nacks;
+                }
+            }
+        }
+    }
+
+    fn on_state(&mut self, now: Instant, key: SessionKey, state: SessionState) {
+        let session = &mut self.sessions[key];
+        if session.state == state {
+            return;
+        }
+        let first = session.state == SessionState::New;
+        session.state = state;
+        session.down_since = now;
+        if state == SessionState::Connected && first {
+            self.counters.sessions_connected += 1;
+        }
+        tracing::debug!(session = %session.id, ?state, "transport");
+        self.emit_session(key, None);
+        self.allocate(now, key);
+    }
+
+    fn on_estimate(&mut self, now: Instant, key: SessionKey, estimate: Bitrate) {
+        let path = &mut self.sessions[key].path;
+        path.window.on_estimate(now, estimate);
+        let before = path.estimate.replace(estimate).unwrap_or_default().as_bps();
+        if before.abs_diff(estimate.as_bps()) > before / ESTIMATE_STEP {
+            self.allocate(now, key);
+        }
+    }
+
+    fn on_path(&mut self, key: SessionKey, report: PathReport) {
+        let session = &mut self.sessions[key];
+        let rtt = report.rtt.or(session.path.report.rtt);
+        session.path.report = PathReport { rtt, ..report };
+        self.check_quality(key);
+    }
+
+    /// Tells how the path does, if that changed.
+    pub(crate) fn check_quality(&mut self, key: SessionKey) {
+        let session = &mut self.sessions[key];
+        let loss = session.path.loss();
+        let quality = match session.state {
+            SessionState::New => return,
+            SessionState::Disconnected | SessionState::Closed => Quality::Lost,
+            SessionState::Connected if loss >= LOSS_POOR => Quality::Poor,
+            SessionState::Connected if loss >= LOSS_GOOD => Quality::Good,
+            SessionState::Connected => Quality::Excellent,
+        };
+        if session.path.quality.replace(quality) != Some(quality) {
+            self.emit_quality(key);
+        }
+    }
+}
+
+impl Path {
+    /// Nothing known yet.
+    pub(crate) fn new(now: Instant) -> Self {
+        Path {
+            report: PathReport::default(),
+            estimate: None,
+            window: sluice_forward::EstimateWindow::new(),
+            allocated: Bitrate::ZERO,
+            allocated_at: now,
+            quality: None,
+        }
+    }
+
+    /// The worse loss of both directions, 0 to 1.
+    pub(crate) fn loss(&self) -> f32 {
+        let share = |loss: Option<f32>| loss.unwrap_or(0.0).clamp(0.0, 1.0);
+        share(self.report.egress_loss).max(share(self.report.ingress_loss))
+    }
+}

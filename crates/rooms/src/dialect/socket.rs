@@ -1,0 +1,159 @@
+//! One client's WebSocket: requests in at a bounded rate, responses out through a bounded queue.
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, close_code};
+use futures_util::stream::SplitStream;
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use sluice_livekit_proto as livekit;
+use sluice_livekit_proto::{signal_request, signal_response};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::settings::Limits;
+
+/// One message must leave within this, or the client does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Seconds' worth of messages that may come at once: a client that joins announces and asks a lot.
+const BURST_SECONDS: f64 = 5.0;
+
+enum Frame {
+    Response(Box<livekit::SignalResponse>),
+    Close(u16, &'static str),
+}
+
+/// What came from the client.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    Request(Box<signal_request::Message>),
+    /// A sign of life, or a request that we do not know.
+    Noise,
+    /// No more will come; why, for counters.
+    Closed(&'static str),
+}
+
+/// The client does not read what we send, or is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deaf {
+    Full,
+    Gone,
+}
+
+pub(crate) struct Socket {
+    incoming: SplitStream<WebSocket>,
+    outgoing: mpsc::Sender<Frame>,
+    rate: Rate,
+}
+
+impl Socket {
+    pub(crate) fn start(socket: WebSocket, limits: &Limits) -> Self {
+        let (mut sink, incoming) = socket.split();
+        let (outgoing, mut queue) = mpsc::channel(limits.client_queue.max(1));
+        tokio::spawn(async move {
+            while let Some(frame) = queue.recv().await {
+                let (message, last) = match frame {
+                    Frame::Response(response) => (Message::Binary(response.encode_to_vec().into()), false),
+                    Frame::Close(code, reason) => {
+                        (Message::Close(Some(CloseFrame { code, reason: reason.into() })), true)
+                    }
+                };
+                let sent = tokio::time::timeout(WRITE_TIMEOUT, sink.send(message)).await;
+                if last || !matches!(sent, Ok(Ok(()))) {
+                    return;
+                }
+            }
+            // Nobody will say more: whether the client still gets this politeness does not matter.
+            drop(tokio::time::timeout(WRITE_TIMEOUT, sink.close()).await);
+        });
+        Self { incoming, outgoing, rate: Rate::new(limits.messages_per_second, Instant::now()) }
+    }
+
+    /// The next thing from the client. May be dropped and called again without harm.
+    pub(crate) async fn hear(&mut self) -> Heard {
+        let bytes = match self.incoming.next().await {
+            Some(Ok(Message::Binary(bytes))) => bytes,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Heard::Noise,
+            Some(Ok(Message::Text(_))) => {
+                self.close(close_code::UNSUPPORTED, "binary frames only");
+                return Heard::Closed("text");
+            }
+            Some(Ok(Message::Close(_))) => return Heard::Closed("client"),
+            Some(Err(_)) => {
+                // A frame over the limit ends here too: the codec answers nothing, so we say why.
+                self.close(close_code::POLICY, "the message is too large or the frame is broken");
+                return Heard::Closed("broken");
+            }
+            None => return Heard::Closed("lost"),
+        };
+        if !self.rate.take(Instant::now()) {
+            self.close(close_code::POLICY, "too many messages");
+            return Heard::Closed("rate");
+        }
+        match livekit::SignalRequest::decode(bytes) {
+            Ok(livekit::SignalRequest { message: Some(message) }) => Heard::Request(Box::new(message)),
+            Ok(livekit::SignalRequest { message: None }) => Heard::Noise,
+            Err(_) => {
+                self.close(close_code::INVALID, "malformed message");
+                Heard::Closed("malformed")
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, message: signal_response::Message) -> Result<(), Deaf> {
+        let response = Box::new(livekit::SignalResponse { message: Some(message) });
+        self.outgoing.try_send(Frame::Response(response)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Deaf::Full,
+            mpsc::error::TrySendError::Closed(_) => Deaf::Gone,
+        })
+    }
+
+    /// Says goodbye after what waits. Dropping the socket closes it without a word.
+    pub(crate) fn close(&self, code: u16, reason: &'static str) {
+        // A full queue means that the client does not read: it gets the bare end of the connection.
+        drop(self.outgoing.try_send(Frame::Close(code, reason)));
+    }
+
+    pub(crate) fn close_going_away(&self) {
+        self.close(close_code::AWAY, "the server restarts");
+    }
+}
+
+/// A token bucket.
+struct Rate {
+    per_second: f64,
+    tokens: f64,
+    last: Instant,
+}
+
+impl Rate {
+    fn new(per_second: u32, now: Instant) -> Self {
+        let per_second = f64::from(per_second.max(1));
+        Self { per_second, tokens: per_second * BURST_SECONDS, last: now }
+    }
+
+    fn take(&mut self, now: Instant) -> bool {
+        let gained = now.duration_since(self.last).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + gained).min(self.per_second * BURST_SECONDS);
+        self.last = now;
+        if self.tokens < 1.0 {
+            return false;
+        }
+        self.tokens -= 1.0;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_passes_and_a_flood_does_not() {
+        let start = Instant::now();
+        let mut rate = Rate::new(10, start);
+        assert!((0..50).all(|_| rate.take(start)));
+        assert!(!rate.take(start));
+        assert!(rate.take(start + Duration::from_millis(100)));
+        assert!(!rate.take(start + Duration::from_millis(100)));
+    }
+}

@@ -1,0 +1,58 @@
+//! The gate: what a client's text must pass before the WebRTC stack reads it.
+
+use sdp::description::media::MediaDescription;
+
+use crate::text;
+use crate::{Description, Direction, Kind, Limits, PayloadTypes, SdpError, Section, description};
+
+/// A client's text that may go to the stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admitted {
+    /// The text for the stack.
+    pub text: String,
+    /// What the client wrote, before its directions were narrowed.
+    pub description: Description,
+}
+
+/// Checks a client's offer or answer, and narrows its directions so that the stack never believes in a section that
+/// nobody owns. `wanted` gets each audio and video section that is not rejected, and says which direction, seen
+/// from the client, the stack shall see. `known` is the session's ledger of payload types.
+///
+/// # Errors
+/// What [`read`](crate::read) refuses; [`SdpError::PayloadTypeConflict`] when a payload type changes its meaning
+/// within the session; [`SdpError::OutOfStep`] when `wanted` asks for more than the client wrote. `known` is
+/// changed only on success.
+pub fn admit(
+    text: &str,
+    limits: &Limits,
+    known: &mut PayloadTypes,
+    mut wanted: impl FnMut(&Section) -> Direction,
+) -> Result<Admitted, SdpError> {
+    let mut parsed = text::parse(text, limits)?;
+    let description = description::describe(&parsed)?;
+    for (media, section) in parsed.media_descriptions.iter_mut().zip(&description.sections) {
+        if section.kind == Kind::Application {
+            continue;
+        }
+        if section.rejected {
+            silence(media);
+            continue;
+        }
+        let (have, want) = (section.direction, wanted(section));
+        if (want.sends() && !have.sends()) || (want.receives() && !have.receives()) {
+            return Err(SdpError::OutOfStep { mid: section.mid.clone(), have, want });
+        }
+        text::set_direction(media, want);
+    }
+    known.extend(&description.payload_types)?;
+    Ok(Admitted { text: parsed.marshal(), description })
+}
+
+/// Leaves of a rejected section what holds its place, and no more. Chromium keeps the ICE credentials of before a
+/// restart in it, and Firefox writes a codec of its own: a stack that looks anywhere would take both for true.
+fn silence(media: &mut MediaDescription) {
+    // The grammar wants a format; payload type 0 has a fixed meaning (RFC 3551, 6) that no session of ours uses.
+    media.media_name.formats = vec!["0".to_owned()];
+    media.attributes.retain(|a| a.key == "mid");
+    text::set_direction(media, Direction::Inactive);
+}

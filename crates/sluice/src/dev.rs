@@ -1,0 +1,133 @@
+//! `sluice dev`: node, rooms and the web page in one process.
+//!
+//! The halves meet over TCP with a random bearer token, exactly as they would on two machines, so that nothing works
+//! here that would not work there.
+mod token;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rand::distr::{Alphanumeric, SampleString as _};
+use sluice_rooms::token::TokenBuilder;
+
+use crate::settings::{DEV_KEY, DEV_SECRET, Dev, Rooms, Secret, Sfu};
+use crate::{halves, observe, page, stop};
+
+/// A token for the page lasts a working day; the server renews it while the client is connected.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// Runs everything until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or from ending in time.
+pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let metrics = observe::start_metrics()?;
+    // First of all: somebody who starts it twice should read of this port, not of a media port.
+    let listener = observe::listen((settings.bind, settings.http_port).into(), "dev.http_port").await?;
+    let http = listener.local_addr()?;
+
+    let given = !settings.grpc_token.is_empty();
+    let secret = if given { settings.grpc_token.clone() } else { Secret::new(random_text(32)) };
+    let node = halves::start_node(&sfu_part(settings, secret.clone())).await?;
+    let rooms = rooms_part(http, node.grpc_address(), secret);
+
+    let desk = token::Desk {
+        mint: Box::new(|room, identity, name| {
+            let token = TokenBuilder::new(identity).name(name).room(room).validity(TOKEN_LIFETIME);
+            Ok(token.sign(DEV_KEY, DEV_SECRET)?)
+        }),
+        unique: || random_text(6),
+        addresses: [settings.bind].into_iter().chain(settings.advertise.iter().copied()).collect(),
+    };
+    let routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
+    greet(settings, http, node.grpc_address());
+
+    let deadline = Duration::from_secs(settings.shutdown_seconds.into());
+    // Rooms end first, so that clients hear of it while the node still carries their media.
+    let node_stop = tokio_util::sync::CancellationToken::new();
+    let serving = {
+        let (stop, node_stop) = (stop.clone(), node_stop.clone());
+        async move {
+            let result = halves::serve_rooms(&rooms, listener, routes, stop).await;
+            node_stop.cancel();
+            result
+        }
+    };
+    stop::within(deadline, stop, async {
+        let (served, ()) = tokio::join!(serving, node.run_until(node_stop));
+        served
+    })
+    .await
+}
+
+fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
+    Sfu {
+        node_id: "dev".into(),
+        bind: vec![settings.bind],
+        tcp_port: settings.tcp_port,
+        udp_port: settings.udp_port,
+        shards: settings.shards,
+        advertise: settings.advertise.clone(),
+        grpc: (settings.bind, settings.grpc_port).into(),
+        token,
+        ..Sfu::default()
+    }
+}
+
+fn rooms_part(http: SocketAddr, grpc: SocketAddr, node_token: Secret) -> Rooms {
+    Rooms {
+        http,
+        node: format!("http://{}", reachable(grpc)),
+        node_token,
+        keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(),
+        ..Rooms::default()
+    }
+}
+
+fn random_text(characters: usize) -> String {
+    Alphanumeric.sample_string(&mut rand::rng(), characters)
+}
+
+/// An address to connect to, for one that is listened on.
+fn reachable(listens_on: SocketAddr) -> SocketAddr {
+    let ip = match listens_on.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => std::net::Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    (ip, listens_on.port()).into()
+}
+
+/// The start-up text. Browsers give camera and microphone to `localhost` and to https only, hence the name.
+#[allow(clippy::print_stdout, reason = "this is the command's answer to whoever typed it")]
+fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr) {
+    let local = settings.bind.is_loopback() || settings.bind.is_unspecified();
+    let page = if local { format!("http://localhost:{}", http.port()) } else { format!("http://{http}") };
+    let Dev { tcp_port, udp_port, shards, .. } = settings;
+    let last = udp_port.saturating_add(shards.saturating_sub(1));
+    let udp = if last > *udp_port { format!("{udp_port}-{last}") } else { udp_port.to_string() };
+    let token = if settings.grpc_token.is_empty() {
+        "with a random token; set SLUICE_DEV_GRPC_TOKEN to choose one"
+    } else {
+        "with the token from your settings"
+    };
+    println!(
+        "\n  Sluice {} runs.\n\n  Open  {page}  in two windows: that is a call.\n\n  \
+         Client SDKs   url ws://{}, key {DEV_KEY}, secret {DEV_SECRET}\n  \
+         Tokens        sluice token --room demo --identity ann\n  \
+         Media         udp {udp}, tcp {tcp_port}\n  \
+         Node's gRPC   {grpc}, {token}\n  \
+         Metrics       {page}/metrics\n",
+        env!("CARGO_PKG_VERSION"),
+        page.trim_start_matches("http://"),
+    );
+    if !settings.bind.is_loopback() {
+        println!(
+            "  Anybody who reaches {} may join: the development key is public. Browsers give camera and microphone\n  \
+             only to https pages and to localhost.\n",
+            settings.bind
+        );
+    }
+    println!("  Ctrl-C stops it.\n");
+}

@@ -1,0 +1,97 @@
+//! `sluice sfu` and `sluice rooms`: the halves apart, and how this binary's settings become theirs.
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use sluice_rooms::token::{Grants, TokenBuilder};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::TokenFlags;
+use crate::settings::{Rooms, Sfu};
+use crate::{observe, stop};
+
+/// Runs a node until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or from ending in time.
+pub(crate) async fn run_sfu(settings: &Sfu) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    observe::serve(settings.metrics, "sfu.metrics", stop.clone()).await?;
+    if settings.token.is_empty() {
+        tracing::warn!("`sfu.token` is empty: every program on this machine may control the node");
+    }
+    let node = start_node(settings).await?;
+    tracing::info!(grpc = %node.grpc_address(), "the node runs");
+    let deadline = Duration::from_secs(settings.shutdown_seconds.into());
+    stop::within(deadline, stop.clone(), async { Ok(node.run_until(stop).await) }).await
+}
+
+/// Runs room management until a signal.
+///
+/// # Errors
+/// What keeps it from starting, or from ending in time.
+pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    observe::serve(settings.metrics, "rooms.metrics", stop.clone()).await?;
+    let listener = observe::listen(settings.http, "rooms.http").await?;
+    tracing::info!(http = %listener.local_addr()?, node = settings.node, "rooms run");
+    let deadline = Duration::from_secs(settings.shutdown_seconds.into());
+    let serving = serve_rooms(settings, listener, Router::new(), stop.clone());
+    stop::within(deadline, stop, serving).await
+}
+
+/// Starts a node.
+///
+/// # Errors
+/// If a port is taken, or an address is not this machine's.
+pub(crate) async fn start_node(settings: &Sfu) -> anyhow::Result<sluice_sfu::Node> {
+    sluice_sfu::Node::start(settings.node()?).await.context("the node cannot start")
+}
+
+/// Serves clients, and `routes` beside them, until `stop`.
+///
+/// # Errors
+/// If the server fails.
+pub(crate) async fn serve_rooms(
+    settings: &Rooms,
+    listener: TcpListener,
+    routes: Router,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
+    let rooms = sluice_rooms::Settings {
+        node: settings.node.clone(),
+        node_token: settings.node_token.reveal().to_owned(),
+        keys: settings.keys.iter().map(|(key, secret)| (key.clone(), secret.reveal().to_owned())).collect(),
+        http: settings.http,
+        auto_create: settings.auto_create,
+        ice_servers: settings.ice_servers.clone(),
+        limits: settings.limits.clone(),
+        timings: settings.timings.clone(),
+        ..sluice_rooms::Settings::default()
+    };
+    sluice_rooms::serve(rooms, listener, routes, stop).await.context("room management failed")
+}
+
+/// `sluice token`.
+///
+/// # Errors
+/// If the token cannot be signed.
+pub(crate) fn token(flags: &TokenFlags) -> anyhow::Result<String> {
+    let may_publish = !flags.listen_only;
+    let grants = Grants {
+        room_join: true,
+        room: flags.room.clone(),
+        can_publish: Some(may_publish),
+        can_subscribe: Some(true),
+        can_publish_data: Some(may_publish),
+        can_update_own_metadata: Some(true),
+        ..Grants::default()
+    };
+    let token = TokenBuilder::new(&flags.identity)
+        .name(flags.name.as_deref().unwrap_or(&flags.identity))
+        .grants(grants)
+        .validity(Duration::from_secs(u64::from(flags.hours) * 3600))
+        .sign(&flags.key, &flags.secret)?;
+    Ok(token)
+}

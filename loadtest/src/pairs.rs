@@ -1,0 +1,348 @@
+//! Rooms of two: the load of one-to-one calls.
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use hdrhistogram::Histogram;
+use serde::Serialize;
+use sluice_client::{AudioShape, Client, Options, Stats, VideoShape};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::Findings;
+use crate::latency::Summary;
+use crate::process::Sample;
+use crate::server::{PathChoice, Server};
+
+/// How long a client may take until it hears and sees the other.
+const UNTIL_MEDIA: Duration = Duration::from_secs(30);
+/// The server's resources are looked at again this long after the last client left.
+const AFTERMATH: Duration = Duration::from_secs(30);
+/// Share of the expected packets that must have come within the measured time: the ends of it are not sharp.
+const ENOUGH: f64 = 0.97;
+/// File descriptors that may stay, e.g. for a scrape that runs at that moment.
+const SPARE_FILES: usize = 4;
+
+/// Rooms of two clients that send audio and video to each other.
+#[derive(Debug, Args)]
+pub(crate) struct Pairs {
+    /// Rooms, of two clients each.
+    #[arg(long, default_value_t = 10)]
+    rooms: usize,
+    /// Seconds to measure, once everybody is connected.
+    #[arg(long, default_value_t = 30)]
+    seconds: u64,
+    /// Video bitrate of each client, bits per second; 0 for audio only.
+    #[arg(long, default_value_t = 300_000)]
+    video_bitrate: u32,
+    /// Clients that may be joining at the same time.
+    #[arg(long, default_value_t = 8)]
+    joining: usize,
+    /// Packets per stream that may be lost before the run counts as failed.
+    #[arg(long, default_value_t = 0)]
+    allow_lost: u64,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct PairsFindings {
+    clients: usize,
+    connected: usize,
+    streams: usize,
+    seconds: f64,
+    path: PathChoice,
+    packets_received: u64,
+    packets_lost: u64,
+    /// Never came, by the sender's own count.
+    packets_missing: u64,
+    packets_duplicate: u64,
+    worst_stream_lost: u64,
+    join: Summary,
+    first_media: Summary,
+    audio_latency: Summary,
+    video_latency: Summary,
+    server: Option<ServerCost>,
+    /// Cores that this program used.
+    own_cores: f64,
+    failures: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerCost {
+    before: Sample,
+    during: Sample,
+    after_30_s: Sample,
+    cores: f64,
+    cpu_ms_per_participant_second: f64,
+    rss_kib_per_participant: f64,
+}
+
+struct Member {
+    client: Client,
+    sends: usize,
+}
+
+impl Pairs {
+    pub(crate) async fn run(self, server: &Server) -> anyhow::Result<PairsFindings> {
+        let before = sample(server)?;
+        let mut failures = Vec::new();
+        let members = self.ramp_up(server, &mut failures).await;
+        eprintln!(
+            "{} of {} clients connected; measuring for {} s",
+            members.len(),
+            2 * self.rooms,
+            self.seconds
+        );
+
+        let (own_start, server_start) = (Sample::of_self()?, sample(server)?);
+        let window = Instant::now();
+        let start: Vec<Stats> = members.iter().map(|member| member.client.stats()).collect();
+        for second in 1..=self.seconds {
+            tokio::time::sleep_until((window + Duration::from_secs(second)).into()).await;
+            if second.is_multiple_of(5) {
+                progress(second, &members);
+            }
+        }
+        let elapsed = window.elapsed();
+        let end: Vec<Stats> = members.iter().map(|member| member.client.stats()).collect();
+        let (own_end, server_end) = (Sample::of_self()?, sample(server)?);
+
+        let connected = members.len();
+        let mut findings = self.judge(&members, &start, &end, elapsed, failures);
+        findings.path = server.path;
+        findings.own_cores = own_end.cores_since(&own_start);
+        leave_all(members, &mut findings.failures).await;
+        if let (Some(before), Some(start), Some(during)) = (before, server_start, server_end) {
+            findings.server =
+                Some(aftermath(server, before, start, during, connected, &mut findings.failures).await?);
+        }
+        Ok(findings)
+    }
+
+    async fn ramp_up(&self, server: &Server, failures: &mut Vec<String>) -> Vec<Member> {
+        let gate = Arc::new(Semaphore::new(self.joining.max(1)));
+        let done = Arc::new(AtomicUsize::new(0));
+        let run = crate::server::now().as_millis();
+        let (video, total) = (self.video_bitrate, 2 * self.rooms);
+        let lifetime = Duration::from_secs(self.seconds + 600);
+        let mut joining = JoinSet::new();
+        for index in 0..total {
+            let (server, gate, done) = (server.clone(), gate.clone(), done.clone());
+            joining.spawn(async move {
+                let _place = gate.acquire().await;
+                let room = format!("pair-{run}-{}", index / 2);
+                let joined = join(&server, &room, index, video, lifetime).await;
+                let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+                if done.is_multiple_of(20) {
+                    eprintln!("{done} of {total} joined");
+                }
+                joined.with_context(|| format!("client {index} of {room}"))
+            });
+        }
+        let mut members = Vec::new();
+        while let Some(joined) = joining.join_next().await {
+            match joined.context("a client's task panicked").and_then(|joined| joined) {
+                Ok(member) => members.push(member),
+                Err(error) => failures.push(format!("{error:#}")),
+            }
+        }
+        // Both of a room have joined now, so each must receive all that the other sends.
+        let expected = if self.video_bitrate > 0 { 2 } else { 1 };
+        let mut ready = Vec::new();
+        for member in members {
+            match member.client.until(UNTIL_MEDIA, |stats| stats.received.len() >= expected).await {
+                Ok(_) => ready.push(member),
+                Err(error) => failures.push(format!("{} got no media: {error:#}", member.client.identity())),
+            }
+        }
+        ready
+    }
+
+    fn judge(
+        &self,
+        members: &[Member],
+        start: &[Stats],
+        end: &[Stats],
+        elapsed: Duration,
+        mut failures: Vec<String>,
+    ) -> PairsFindings {
+        let (mut audio, mut video) = (latencies(), latencies());
+        let (mut received, mut lost, mut missing, mut duplicate, mut streams, mut worst) = (0, 0, 0, 0, 0, 0);
+        for ((member, start), end) in members.iter().zip(start).zip(end) {
+            let who = member.client.identity();
+            if let Some(ended) = &end.ended {
+                failures.push(format!("{who} ended by itself: {ended:?}"));
+            }
+            for (sid, track) in &end.received {
+                let is_video = track.height > 0;
+                streams += 1;
+                received += track.packets;
+                lost += track.lost();
+                missing += track.missing();
+                duplicate += track.duplicates();
+                worst = worst.max(track.lost().max(track.missing()));
+                let histogram = if is_video { &mut video } else { &mut audio };
+                if histogram.add(&track.latency_us).is_err() {
+                    failures.push(format!("{who}: the latencies of {sid} cannot be added up"));
+                }
+                let before = start.received.get(sid).map_or(0, |track| track.packets);
+                // Audio has a packet each 20 ms; of video at least a packet a frame.
+                let per_second = if is_video { 30.0 } else { 50.0 };
+                let wanted = per_second * elapsed.as_secs_f64() * ENOUGH;
+                if ((track.packets - before) as f64) < wanted {
+                    let got = track.packets - before;
+                    failures.push(format!(
+                        "{who}: {got} packets of {sid} within {elapsed:.0?}, expected {wanted:.0}"
+                    ));
+                }
+                if track.lost().max(track.missing()) > self.allow_lost {
+                    let (lost, missing) = (track.lost(), track.missing());
+                    failures.push(format!(
+                        "{who}: {lost} packets of {sid} lost, {missing} missing by the sender's count"
+                    ));
+                }
+            }
+        }
+        PairsFindings {
+            clients: 2 * self.rooms,
+            connected: members.len(),
+            streams,
+            seconds: elapsed.as_secs_f64(),
+            path: PathChoice::V0,
+            packets_received: received,
+            packets_lost: lost,
+            packets_missing: missing,
+            packets_duplicate: duplicate,
+            worst_stream_lost: worst,
+            join: Summary::of(end.iter().map(|stats| stats.joined_after).collect()),
+            first_media: Summary::of(end.iter().filter_map(|stats| stats.first_media_after).collect()),
+            audio_latency: Summary::of_us(&audio),
+            video_latency: Summary::of_us(&video),
+            server: None,
+            own_cores: 0.0,
+            failures,
+        }
+    }
+}
+
+async fn join(
+    server: &Server,
+    room: &str,
+    index: usize,
+    video: u32,
+    lifetime: Duration,
+) -> anyhow::Result<Member> {
+    let options = Options { path: server.path.of(index), lifetime, ..Options::default() };
+    let client = server.join(room, &format!("native-{index}"), options).await?;
+    client.publish_audio(AudioShape::default()).await.context("audio")?;
+    let mut sends = 1;
+    if video > 0 {
+        client.publish_video(VideoShape::single(640, 360, video)).await.context("video")?;
+        sends += 1;
+    }
+    Ok(Member { client, sends })
+}
+
+#[allow(clippy::expect_used, reason = "the bounds are constants: 1 <= 60,000,000 / 2 and 2 <= 5 digits")]
+fn latencies() -> Histogram<u64> {
+    // The bounds that clients use, so that theirs fit in.
+    Histogram::new_with_bounds(1, 60_000_000, 2).expect("constant bounds are valid")
+}
+
+fn progress(second: u64, members: &[Member]) {
+    let (mut packets, mut lost, mut sent) = (0, 0, 0);
+    for member in members {
+        member.client.with_stats(|stats| {
+            packets += stats.received.values().map(|track| track.packets).sum::<u64>();
+            lost += stats.received.values().map(|track| track.lost()).sum::<u64>();
+            sent += stats.published.values().map(|track| track.packets).sum::<u64>();
+        });
+    }
+    let tracks: usize = members.iter().map(|member| member.sends).sum();
+    eprintln!("{second:>4} s: {tracks} tracks, {sent} packets sent, {packets} received, {lost} lost");
+}
+
+async fn leave_all(members: Vec<Member>, failures: &mut Vec<String>) {
+    let mut leaving = JoinSet::new();
+    for member in members {
+        leaving.spawn(member.client.leave());
+    }
+    while let Some(left) = leaving.join_next().await {
+        if let Err(error) = left.context("a client's task panicked").and_then(|left| left) {
+            failures.push(format!("{error:#}"));
+        }
+    }
+}
+
+fn sample(server: &Server) -> anyhow::Result<Option<Sample>> {
+    server.server_pid.map(Sample::of).transpose()
+}
+
+async fn aftermath(
+    server: &Server,
+    before: Sample,
+    start: Sample,
+    during: Sample,
+    clients: usize,
+    failures: &mut Vec<String>,
+) -> anyhow::Result<ServerCost> {
+    eprintln!("everybody left; looking at the server again in {} s", AFTERMATH.as_secs());
+    tokio::time::sleep(AFTERMATH).await;
+    let after = sample(server)?.context("the server is gone")?;
+    if after.open_files > before.open_files + SPARE_FILES {
+        failures
+            .push(format!("{} files open after the load, {} before it", after.open_files, before.open_files));
+    }
+    let cores = during.cores_since(&start);
+    let participants = clients.max(1) as f64;
+    Ok(ServerCost {
+        before,
+        during,
+        after_30_s: after,
+        cores,
+        cpu_ms_per_participant_second: cores * 1e3 / participants,
+        rss_kib_per_participant: (during.rss_mib - before.rss_mib) * 1024.0 / participants,
+    })
+}
+
+impl Findings for PairsFindings {
+    fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    fn print(&self) {
+        let Self { clients, connected, streams, seconds, .. } = self;
+        println!(
+            "\nconnected              {connected} of {clients} clients, {streams} received streams, {seconds:.0} s"
+        );
+        println!(
+            "packets                {} received, {} lost, {} missing by the sender's count, {} twice; worst stream {}",
+            self.packets_received,
+            self.packets_lost,
+            self.packets_missing,
+            self.packets_duplicate,
+            self.worst_stream_lost
+        );
+        println!("{}", self.join.line("join"));
+        println!("{}", self.first_media.line("first media"));
+        println!("{}", self.audio_latency.line("latency, audio"));
+        println!("{}", self.video_latency.line("latency, video"));
+        if let Some(cost) = &self.server {
+            println!(
+                "server                 {:.2} cores, {:.2} ms CPU a participant-second, {:.0} KiB memory a participant",
+                cost.cores, cost.cpu_ms_per_participant_second, cost.rss_kib_per_participant
+            );
+            for (name, at) in
+                [("before", cost.before), ("during", cost.during), ("30 s after", cost.after_30_s)]
+            {
+                println!(
+                    "  {name:<20} {:>8.1} MiB memory, {:>5} files, {:>3} threads",
+                    at.rss_mib, at.open_files, at.threads
+                );
+            }
+        }
+        println!("this program           {:.2} cores", self.own_cores);
+    }
+}

@@ -1,0 +1,184 @@
+//! Layers going up and down, read packet by packet.
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::Args;
+use serde::Serialize;
+use sluice_client::{AudioShape, Client, Observer, Options, SeenPacket, VideoShape};
+use sluice_forward::conformance::{Conformance, Report};
+use sluice_rtp::{Codec, Timestamp};
+
+use crate::Findings;
+use crate::latency::Summary;
+use crate::server::Server;
+
+/// What the receiver asks for in turn.
+const SIZES: [(u32, u32); 2] = [(320, 180), (1280, 720)];
+/// The layer must have come by then.
+const PATIENCE: Duration = Duration::from_secs(10);
+const UNTIL_MEDIA: Duration = Duration::from_secs(20);
+/// Faults printed in detail.
+const SHOWN: usize = 10;
+
+/// One publisher with three layers, one receiver that changes its mind.
+#[derive(Debug, Args)]
+pub(crate) struct Switches {
+    /// How often to ask for the other size.
+    #[arg(long, default_value_t = 50)]
+    count: usize,
+    /// Milliseconds to watch a layer before asking for the other.
+    #[arg(long, default_value_t = 400)]
+    dwell_ms: u64,
+    /// Bitrate of all layers together, bits per second.
+    #[arg(long, default_value_t = 2_000_000)]
+    bitrate: u32,
+    /// A switch slower than this many milliseconds counts as failed.
+    #[arg(long, default_value_t = 2_000)]
+    slowest_ms: u64,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct SwitchFindings {
+    switches: usize,
+    up: Summary,
+    down: Summary,
+    rtp_streams: usize,
+    packets: u64,
+    frames: u64,
+    key_frames: u64,
+    lost: u64,
+    faults: u64,
+    first_faults: Vec<String>,
+    failures: Vec<String>,
+}
+
+/// An oracle for each stream of the watched track.
+type Oracles = Arc<Mutex<HashMap<(String, u32), Conformance>>>;
+
+fn watch(oracles: Oracles) -> Observer {
+    Arc::new(move |seen: &SeenPacket<'_>| {
+        // Audio has no frames to judge.
+        if seen.stamp.is_none_or(|stamp| stamp.height == 0) {
+            return;
+        }
+        // A poisoned lock means that an oracle panicked, which the report must not hide.
+        let Ok(mut oracles) = oracles.lock() else { return };
+        let key = (seen.track_sid.to_owned(), seen.ssrc);
+        let oracle = oracles.entry(key).or_insert_with(|| Conformance::new(Codec::Vp8));
+        // Only the low 16 bits travel.
+        oracle.observe(seen.sequence as u16, Timestamp(seen.timestamp), seen.marker, seen.payload);
+    })
+}
+
+impl Switches {
+    pub(crate) async fn run(self, server: &Server) -> anyhow::Result<SwitchFindings> {
+        let room = format!("switches-{}", crate::server::now().as_millis());
+        let oracles: Oracles = Arc::default();
+        let observer = Some(watch(oracles.clone()));
+        let publisher = server
+            .join(&room, "publisher", Options { path: server.path.of(0), ..Options::default() })
+            .await?;
+        publisher.publish_audio(AudioShape::default()).await?;
+        let track = publisher.publish_video(VideoShape::simulcast(self.bitrate)).await?;
+        let options = Options { path: server.path.of(1), observer, ..Options::default() };
+        let receiver = server.join(&room, "receiver", options).await?;
+        receiver
+            .until(UNTIL_MEDIA, |stats| stats.received.get(&track).is_some_and(|track| track.height > 0))
+            .await
+            .context("no video came")?;
+
+        let mut failures = Vec::new();
+        let (mut up, mut down) = (Vec::new(), Vec::new());
+        for round in 0..self.count {
+            let (width, height) = SIZES[round % 2];
+            match ask(&receiver, &track, width, height).await {
+                Ok(took) => {
+                    if took > Duration::from_millis(self.slowest_ms) {
+                        failures.push(format!("switch {round} to {height} lines took {took:?}"));
+                    }
+                    if height > SIZES[0].1 { up.push(took) } else { down.push(took) }
+                }
+                Err(error) => failures.push(format!("switch {round} to {height} lines: {error:#}")),
+            }
+            if (round + 1).is_multiple_of(10) {
+                eprintln!("{} of {} switches", round + 1, self.count);
+            }
+            tokio::time::sleep(Duration::from_millis(self.dwell_ms)).await;
+        }
+        let lost = receiver.with_stats(|stats| stats.received.get(&track).map_or(0, |track| track.lost()));
+        receiver.leave().await?;
+        publisher.leave().await?;
+        let oracles =
+            std::mem::take(&mut *oracles.lock().map_err(|_| anyhow::anyhow!("the oracle panicked"))?);
+        let reports: Vec<Report> = oracles.into_values().map(Conformance::finish).collect();
+        Ok(judge(up, down, &reports, lost, failures))
+    }
+}
+
+async fn ask(receiver: &Client, track: &str, width: u32, height: u32) -> anyhow::Result<Duration> {
+    let began = Instant::now();
+    receiver.set_size(track, width, height).await?;
+    let shown = |stats: &sluice_client::Stats| {
+        stats.received.get(track).is_some_and(|track| u32::from(track.height) == height)
+    };
+    receiver.until(PATIENCE, shown).await.map_err(|_| anyhow::anyhow!("not within {PATIENCE:?}"))?;
+    Ok(began.elapsed())
+}
+
+fn judge(
+    up: Vec<Duration>,
+    down: Vec<Duration>,
+    reports: &[Report],
+    lost: u64,
+    mut failures: Vec<String>,
+) -> SwitchFindings {
+    let sum = |of: fn(&Report) -> u64| reports.iter().map(of).sum::<u64>();
+    let faults = sum(|report| report.fault_count);
+    let first_faults = reports.iter().flat_map(|report| &report.faults).take(SHOWN);
+    let first_faults = first_faults.map(|(at, fault)| format!("packet {at}: {fault:?}")).collect();
+    if faults > 0 {
+        failures.push(format!("the oracle found {faults} faults in what the receiver was sent"));
+    }
+    if reports.len() != 1 {
+        failures.push(format!("the track came as {} RTP streams; one gapless stream is due", reports.len()));
+    }
+    if lost > 0 {
+        failures.push(format!("{lost} packets were lost on the way"));
+    }
+    SwitchFindings {
+        switches: up.len() + down.len(),
+        up: Summary::of(up),
+        down: Summary::of(down),
+        rtp_streams: reports.len(),
+        packets: sum(|report| report.packets),
+        frames: sum(|report| report.frames),
+        key_frames: sum(|report| report.key_frames),
+        lost,
+        faults,
+        first_faults,
+        failures,
+    }
+}
+
+impl Findings for SwitchFindings {
+    fn failures(&self) -> &[String] {
+        &self.failures
+    }
+
+    fn print(&self) {
+        let Self { switches, rtp_streams, packets, frames, key_frames, lost, faults, .. } = self;
+        println!("\nswitches               {switches}");
+        println!("{}", self.up.line("to 720 lines"));
+        println!("{}", self.down.line("to 180 lines"));
+        println!(
+            "received               {packets} packets, {frames} frames, {key_frames} key frames, {lost} lost"
+        );
+        println!("oracle                 {faults} faults in {rtp_streams} RTP stream(s)");
+        for fault in &self.first_faults {
+            println!("  {fault}");
+        }
+    }
+}

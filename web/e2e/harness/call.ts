@@ -1,0 +1,99 @@
+// The stage of a story: a server, the test page, browsers; all of it ends with the test.
+import type { TestContext } from 'node:test';
+import { openChromium, openFirefox, type Browser } from './browsers.ts';
+import { servePage } from './page-server.ts';
+import { LOOKS, Participant, type Look } from './participant.ts';
+import { startServer, type Server } from './server.ts';
+import { pause } from './wait.ts';
+
+export type SignalPath = 'v0' | 'v1';
+
+export interface Scene {
+  server: Server;
+  pageUrl: string;
+  /** Opens a page in a browser of this kind; all pages of a kind share one browser. */
+  participant(look: Look, browser?: Browser['name']): Promise<Participant>;
+}
+
+export async function scene(test: TestContext, server?: Server): Promise<Scene> {
+  const running = server ?? (await startServer(test.name));
+  if (!server) test.after(() => running.stop());
+  const pages = await servePage();
+  test.after(() => pages.stop());
+  const browsers = new Map<Browser['name'], Promise<Browser>>();
+  test.after(async () => {
+    for (const browser of browsers.values()) await (await browser).close();
+  });
+  test.diagnostic(`server log: ${running.logFile}`);
+  return {
+    server: running,
+    pageUrl: pages.url,
+    async participant(look, kind = 'chromium') {
+      let browser = browsers.get(kind);
+      if (!browser) {
+        browser = kind === 'firefox' ? openFirefox(look.tone) : openChromium();
+        browsers.set(kind, browser);
+      }
+      return Participant.open(await browser, pages.url, look);
+    },
+  };
+}
+
+/** Everybody joins and publishes a picture and a tone. */
+export async function everybodyJoins(stage: Scene, room: string, paths: SignalPath[]): Promise<Participant[]> {
+  const people: Participant[] = [];
+  for (const [index, path] of paths.entries()) {
+    const look = LOOKS[index];
+    if (!look) throw new Error(`no look for participant ${index}`);
+    const participant = await stage.participant(look);
+    await participant.join(stage.server, room, { path });
+    await participant.publishBoth();
+    people.push(participant);
+  }
+  return people;
+}
+
+/** Every ordered pair: who receives, who sends. */
+export function pairs(people: Participant[]): [receiver: Participant, sender: Participant][] {
+  return people.flatMap((receiver) =>
+    people.filter((sender) => sender !== receiver).map((sender): [Participant, Participant] => [receiver, sender]),
+  );
+}
+
+export async function everybodySeesAndHearsEverybody(people: Participant[], within = 20_000): Promise<void> {
+  await Promise.all(
+    pairs(people).flatMap(([receiver, sender]) => [receiver.sees(sender, within), receiver.hears(sender, within)]),
+  );
+}
+
+export interface Frozen {
+  stream: string;
+  frozenMs: number;
+  longestGapMs: number;
+  frames: number;
+}
+
+/** Watches all pictures for a while: how long did each of them stand still? */
+export async function watchForFreezes(people: Participant[], forMs: number): Promise<Frozen[]> {
+  await Promise.all(people.map((participant) => participant.call('startWindow')));
+  await pause(forMs);
+  const reports = await Promise.all(
+    people.map(async (receiver) =>
+      (await receiver.call('streams')).flatMap(({ identity, video }) => {
+        const sender = people.find((participant) => participant.identity === identity);
+        return video ? [{ stream: `${sender?.name ?? identity} at ${receiver.name}`, ...video }] : [];
+      }),
+    ),
+  );
+  return reports.flat().map(({ stream, frozenMs, longestGapMs, frames }) => ({ stream, frozenMs, longestGapMs, frames }));
+}
+
+/** Whatever the pages logged, for a failure's report. */
+export function attachLogs(test: TestContext, people: Participant[]): void {
+  test.after(() => {
+    for (const participant of people) {
+      const lines = participant.log.filter((line) => /^(error|warn|uncaught)/.test(line)).slice(-15);
+      for (const line of lines) test.diagnostic(`${participant.name}: ${line.slice(0, 300)}`);
+    }
+  });
+}

@@ -1,0 +1,59 @@
+// The server's two halves as two processes, so that one can die while the other lives.
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { promisify } from 'node:util';
+import { sluiceBinary } from './settings.ts';
+import { freePorts, ready, spawnSluice, withoutSettings, type Server, type SluiceProcess } from './server.ts';
+
+const run = promisify(execFile);
+
+/** Everybody knows this key; the halves listen on loopback only. */
+const KEYS = { SLUICE_ROOMS_KEYS: 'devkey:secret' };
+
+export interface Halves extends Server {
+  /** Ends room management as a crash would. */
+  killRooms(): Promise<void>;
+  /** Starts it again, on the same port. It does not wait until it answers. */
+  startRooms(): void;
+}
+
+export async function startHalves(test: string): Promise<Halves> {
+  const { http, tcp, udp, grpc } = await freePorts();
+  const url = `http://127.0.0.1:${http}`;
+  const token = randomUUID();
+  const node = spawnSluice(
+    test,
+    'sfu',
+    ['sfu', '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--shards', '1', '--grpc', `127.0.0.1:${grpc}`],
+    { SLUICE_SFU_TOKEN: token },
+  );
+  const start = (): SluiceProcess =>
+    spawnSluice(
+      test,
+      'rooms',
+      ['rooms', '--http', `127.0.0.1:${http}`, '--node', `http://127.0.0.1:${grpc}`],
+      { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token },
+    );
+  let rooms = start();
+  await ready(rooms, `${url}/healthz`);
+  return {
+    url,
+    logFile: rooms.logFile,
+    token: signedToken,
+    killRooms: () => rooms.kill(),
+    startRooms: () => {
+      rooms = start();
+    },
+    async stop() {
+      await rooms.stop();
+      await node.stop();
+    },
+  };
+}
+
+async function signedToken(room: string, name: string): Promise<{ token: string; identity: string }> {
+  const identity = `${name}-${randomUUID().slice(0, 8)}`;
+  const args = ['token', '--room', room, '--identity', identity, '--name', name];
+  const { stdout } = await run(sluiceBinary(), args, { env: withoutSettings(process.env) });
+  return { token: stdout.trim(), identity };
+}

@@ -1,0 +1,143 @@
+// A real server for one test: started on free ports, ended by its pid, its log kept.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { createWriteStream, mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { createSocket } from 'node:dgram';
+import { join } from 'node:path';
+import { RESULTS, sluiceBinary } from './settings.ts';
+import { until } from './wait.ts';
+
+export interface Ports {
+  http: number;
+  tcp: number;
+  udp: number;
+  grpc: number;
+}
+
+export interface Token {
+  token: string;
+  identity: string;
+}
+
+export interface Server {
+  /** `http://127.0.0.1:port`, the page and the signalling. */
+  url: string;
+  logFile: string;
+  token(room: string, name: string): Promise<Token>;
+  stop(): Promise<void>;
+}
+
+/** Starting includes checking certificates and ports; a debug build on a busy machine needs some seconds. */
+const START_MS = 30_000;
+/** A graceful end tells every client; then patience ends. */
+const STOP_MS = 5_000;
+
+export async function startServer(test: string, extra: string[] = []): Promise<Server> {
+  const ports = await freePorts();
+  const { http, tcp, udp, grpc } = ports;
+  const process = spawnSluice(test, 'dev', [
+    'dev',
+    ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
+    ...extra,
+  ]);
+  const url = `http://127.0.0.1:${http}`;
+  await ready(process, url);
+  return {
+    url,
+    logFile: process.logFile,
+    token: (room, name) => developmentToken(url, room, name),
+    stop: () => process.stop(),
+  };
+}
+
+async function developmentToken(url: string, room: string, name: string): Promise<Token> {
+  const response = await fetch(`${url}/dev/token`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ room, name }),
+  });
+  if (!response.ok) throw new Error(`no token: ${response.status} ${await response.text()}`);
+  return (await response.json()) as Token;
+}
+
+export interface SluiceProcess {
+  child: ChildProcess;
+  logFile: string;
+  /** Asks it to end; kills it when it does not. */
+  stop(): Promise<void>;
+  /** Ends it without warning, as a crash would. */
+  kill(): Promise<void>;
+}
+
+export function spawnSluice(
+  test: string,
+  name: string,
+  args: string[],
+  environment: Record<string, string> = {},
+): SluiceProcess {
+  const folder = join(RESULTS, test.replace(/[^a-z0-9]+/gi, '-').toLowerCase());
+  mkdirSync(folder, { recursive: true });
+  const logFile = join(folder, `${name}.log`);
+  const log = createWriteStream(logFile, { flags: 'a' });
+  const child = spawn(sluiceBinary(), args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...withoutSettings(process.env), RUST_BACKTRACE: '1', ...environment },
+  });
+  child.stdout?.pipe(log, { end: false });
+  child.stderr?.pipe(log, { end: false });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
+    await ended;
+    clearTimeout(timer);
+  };
+  return { child, logFile, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+/** The server takes every SLUICE_ variable for a setting of its own; those of the tests would be errors. */
+export function withoutSettings(environment: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(environment).filter(([name]) => !name.startsWith('SLUICE_')));
+}
+
+export async function ready(process: SluiceProcess, url: string): Promise<void> {
+  await until(
+    `the server answers at ${url} (log: ${process.logFile})`,
+    async () => {
+      const { exitCode, signalCode } = process.child;
+      if (exitCode !== null || signalCode !== null) return { died: exitCode ?? signalCode };
+      return (await fetch(url, { method: 'HEAD' })).ok && { died: null };
+    },
+    { within: START_MS },
+  ).then(({ died }) => {
+    if (died !== null) throw new Error(`the server ended with ${died} at start; its log: ${process.logFile}`);
+  });
+}
+
+export async function freePorts(): Promise<Ports> {
+  const [http, tcp, grpc, udp] = await Promise.all([freeTcp(), freeTcp(), freeTcp(), freeUdp()]);
+  return { http, tcp, grpc, udp };
+}
+
+function freeTcp(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once('error', reject);
+    probe.listen(0, '127.0.0.1', () => {
+      const address = probe.address();
+      probe.close(() => (typeof address === 'object' && address ? resolve(address.port) : reject(new Error('no port'))));
+    });
+  });
+}
+
+function freeUdp(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createSocket('udp4');
+    probe.once('error', reject);
+    probe.bind(0, '127.0.0.1', () => {
+      const { port } = probe.address();
+      probe.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,280 @@
+// A call on a Sluice server, through the LiveKit client SDK.
+import {
+  DisconnectReason,
+  LocalTrack,
+  Room,
+  RoomEvent,
+  Track,
+  type LocalTrackPublication,
+  type RemoteTrack,
+} from 'livekit-client';
+import { signalUrl, type SignalPath } from '../address.ts';
+import { cameraOptions, microphoneOptions, openCamera } from '../media/capture.ts';
+import { loadPreferences, savePreferences } from '../preferences.ts';
+import { deviceProblem, joinProblem, type Device, type Problem } from '../problem.ts';
+import { Store } from '../store.ts';
+import { fetchToken } from '../token.ts';
+import type { Call, CallState, DeviceKind, Notice, Phase } from './model.ts';
+import { Notices } from './notices.ts';
+import { TileMeter, type TileStats } from './stats.ts';
+import { displayName, tilesOf, tracksOfTile } from './tiles.ts';
+
+export interface JoinOptions {
+  room: string;
+  name: string;
+  path: SignalPath;
+  drawnCamera: boolean;
+  /** What the lobby has open at the moment of joining; the call owns them from then on. */
+  tracks(): LocalTrack[];
+}
+
+/** Ends with the call joined, or throws what `joinProblem` can explain. */
+export async function joinCall(options: JoinOptions): Promise<Call> {
+  const { token } = await fetchToken(options.room, options.name);
+  const { speakerId } = loadPreferences();
+  const room = new Room({
+    adaptiveStream: true,
+    dynacast: true,
+    singlePeerConnection: options.path === 'v1',
+    publishDefaults: { simulcast: true },
+    videoCaptureDefaults: cameraOptions(),
+    audioCaptureDefaults: microphoneOptions(),
+    ...(speakerId ? { audioOutput: { deviceId: speakerId } } : {}),
+  });
+  const call = new LiveKitCall(room, options);
+  await room.connect(signalUrl(), token);
+  call.begin(options.tracks());
+  return call;
+}
+
+const ENDINGS: Partial<Record<DisconnectReason, Problem>> = {
+  [DisconnectReason.DUPLICATE_IDENTITY]: {
+    title: 'You joined from somewhere else.',
+    hint: 'The call goes on there. Join again to bring it back here.',
+  },
+  [DisconnectReason.PARTICIPANT_REMOVED]: { title: 'You were removed from the call.', hint: 'Ask the host to let you in again.' },
+  [DisconnectReason.ROOM_DELETED]: { title: 'The call has ended.', hint: 'The host closed the room.' },
+  [DisconnectReason.ROOM_CLOSED]: { title: 'The call has ended.', hint: 'The room was closed.' },
+  [DisconnectReason.SERVER_SHUTDOWN]: { title: 'The server is restarting.', hint: 'Join again in a few seconds.' },
+};
+
+const CONNECTION_LOST: Problem = {
+  title: 'The connection was lost.',
+  hint: 'The page tried to reconnect and gave up. Check your network, then join again.',
+};
+
+class LiveKitCall implements Call {
+  readonly room: string;
+  readonly startedAt = Date.now();
+  readonly state: Store<CallState>;
+  readonly notices: Store<Notice[]>;
+
+  readonly #room: Room;
+  readonly #name: string;
+  readonly #drawnCamera: boolean;
+  readonly #notices = new Notices();
+  readonly #meters = new Map<string, TileMeter>();
+  readonly #speakers = document.createElement('div');
+  #phase: Phase = 'connected';
+  #ended: Problem | null = null;
+  #redrawing = false;
+  /** Own requests to mute are under way; a mute that comes without one is the server's. */
+  #muting = 0;
+
+  constructor(room: Room, options: JoinOptions) {
+    this.#room = room;
+    this.#name = options.name;
+    this.#drawnCamera = options.drawnCamera;
+    this.room = options.room;
+    this.notices = this.#notices.store;
+    this.state = new Store(this.#snapshot());
+    this.#speakers.hidden = true;
+    this.#listen();
+  }
+
+  begin(tracks: LocalTrack[]): void {
+    document.body.append(this.#speakers);
+    this.#redraw();
+    for (const track of tracks) {
+      const device: Device = track.kind === Track.Kind.Video ? 'camera' : 'microphone';
+      this.#room.localParticipant.publishTrack(track).catch((error: unknown) => {
+        track.stop();
+        this.#notices.warn(publishProblem(error, device));
+      });
+    }
+  }
+
+  async setMicrophone(on: boolean): Promise<void> {
+    await this.#change('microphone', () => this.#room.localParticipant.setMicrophoneEnabled(on, microphoneOptions()));
+    savePreferences({ microphone: on });
+  }
+
+  async setCamera(on: boolean): Promise<void> {
+    await this.#change('camera', () => this.#enableCamera(on));
+    savePreferences({ camera: on });
+  }
+
+  async #enableCamera(on: boolean): Promise<void> {
+    const local = this.#room.localParticipant;
+    if (on && this.#drawnCamera && !local.getTrackPublication(Track.Source.Camera)) {
+      await local.publishTrack(await openCamera(true, this.#name));
+    } else {
+      await local.setCameraEnabled(on, cameraOptions());
+    }
+  }
+
+  async setScreen(on: boolean): Promise<void> {
+    await this.#change('screen', () =>
+      this.#room.localParticipant.setScreenShareEnabled(on, { audio: true, contentHint: 'detail' }),
+    );
+  }
+
+  async useDevice(kind: DeviceKind, id: string): Promise<void> {
+    const key = { audioinput: 'microphoneId', videoinput: 'cameraId', audiooutput: 'speakerId' }[kind];
+    savePreferences({ [key]: id });
+    try {
+      await this.#room.switchActiveDevice(kind, id);
+    } catch (error) {
+      this.#notices.warn(deviceProblem(error, kind === 'videoinput' ? 'camera' : 'microphone'));
+    }
+  }
+
+  activeDevice(kind: DeviceKind): string {
+    return this.#room.getActiveDevice(kind) ?? '';
+  }
+
+  async unblockSound(): Promise<void> {
+    await this.#room.startAudio();
+  }
+
+  async readStats(tileKey: string): Promise<TileStats | null> {
+    const tile = tracksOfTile(this.#room, tileKey);
+    if (!tile) return null;
+    const reports = await Promise.all(tile.tracks.map((track) => track.getRTCStatsReport()));
+    const meter = this.#meters.get(tileKey) ?? new TileMeter();
+    this.#meters.set(tileKey, meter);
+    return meter.read(
+      tile.isSelf ? 'sending' : 'receiving',
+      reports.filter((report) => report !== undefined),
+    );
+  }
+
+  dismissNotice(id: number): void {
+    this.#notices.dismiss(id);
+  }
+
+  async leave(): Promise<void> {
+    await this.#room.disconnect();
+  }
+
+  async #change(device: Device, change: () => Promise<unknown>): Promise<void> {
+    this.#muting++;
+    try {
+      await change();
+    } catch (error) {
+      // Closing the browser's own dialog is a decision, not a failure.
+      const declined = device === 'screen' && error instanceof Error && error.name === 'NotAllowedError';
+      if (!declined) this.#notices.warn(publishProblem(error, device));
+    } finally {
+      this.#muting--;
+      this.#redraw();
+    }
+  }
+
+  #listen(): void {
+    const room = this.#room;
+    for (const event of REDRAW_ON) room.on(event, () => this.#redraw());
+    room
+      .on(RoomEvent.ParticipantConnected, (who) => this.#notices.inform(`${displayName(who)} joined`))
+      .on(RoomEvent.ParticipantDisconnected, (who) => {
+        this.#notices.inform(`${displayName(who)} left`);
+        this.#meters.delete(`${who.identity}/camera`);
+        this.#meters.delete(`${who.identity}/screen`);
+      })
+      .on(RoomEvent.TrackSubscribed, (track) => this.#play(track))
+      .on(RoomEvent.TrackUnsubscribed, (track) => this.#silence(track))
+      .on(RoomEvent.TrackMuted, (publication, participant) => {
+        if (participant.isLocal && this.#muting === 0 && publication.source === Track.Source.Microphone) {
+          this.#notices.inform('You were muted');
+        }
+      })
+      .on(RoomEvent.SignalReconnecting, () => this.#enter('reconnecting'))
+      .on(RoomEvent.Reconnecting, () => this.#enter('reconnecting'))
+      .on(RoomEvent.Reconnected, () => this.#enter('connected'))
+      .on(RoomEvent.LocalTrackUnpublished, (publication) => stopScreen(publication))
+      .on(RoomEvent.Disconnected, (reason) => this.#end(reason));
+  }
+
+  #enter(phase: Phase): void {
+    if (this.#phase !== 'ended') this.#phase = phase;
+    this.#redraw();
+  }
+
+  #end(reason: DisconnectReason | undefined): void {
+    this.#phase = 'ended';
+    const left = reason === DisconnectReason.CLIENT_INITIATED;
+    this.#ended = left ? null : ((reason === undefined ? undefined : ENDINGS[reason]) ?? CONNECTION_LOST);
+    this.#speakers.remove();
+    this.#redraw();
+  }
+
+  #play(track: RemoteTrack): void {
+    if (track.kind === Track.Kind.Audio) this.#speakers.append(track.attach());
+  }
+
+  #silence(track: RemoteTrack): void {
+    if (track.kind === Track.Kind.Audio) for (const element of track.detach()) element.remove();
+  }
+
+  /** Many events come at once; the views see one new state for all of them. */
+  #redraw(): void {
+    if (this.#redrawing) return;
+    this.#redrawing = true;
+    queueMicrotask(() => {
+      this.#redrawing = false;
+      this.state.set(this.#snapshot());
+    });
+  }
+
+  #snapshot(): CallState {
+    const local = this.#room.localParticipant;
+    return {
+      phase: this.#phase,
+      ended: this.#ended,
+      tiles: tilesOf(this.#room),
+      microphoneOn: local.isMicrophoneEnabled,
+      cameraOn: local.isCameraEnabled,
+      sharingScreen: local.isScreenShareEnabled,
+      soundBlocked: !this.#room.canPlaybackAudio,
+    };
+  }
+}
+
+const REDRAW_ON = [
+  RoomEvent.ConnectionStateChanged,
+  RoomEvent.ParticipantConnected,
+  RoomEvent.ParticipantDisconnected,
+  RoomEvent.ParticipantNameChanged,
+  RoomEvent.TrackPublished,
+  RoomEvent.TrackUnpublished,
+  RoomEvent.TrackSubscribed,
+  RoomEvent.TrackUnsubscribed,
+  RoomEvent.TrackMuted,
+  RoomEvent.TrackUnmuted,
+  RoomEvent.LocalTrackPublished,
+  RoomEvent.LocalTrackUnpublished,
+  RoomEvent.ActiveSpeakersChanged,
+  RoomEvent.ConnectionQualityChanged,
+  RoomEvent.AudioPlaybackStatusChanged,
+] as const;
+
+function stopScreen(publication: LocalTrackPublication): void {
+  if (publication.source === Track.Source.ScreenShare) publication.track?.stop();
+}
+
+/** A failed publication is either the device's fault or the server's; the names of DOM errors tell. */
+function publishProblem(error: unknown, device: Device): Problem {
+  if (error instanceof DOMException) return deviceProblem(error, device);
+  const { hint } = joinProblem(error);
+  return { title: `Your ${device} could not be sent.`, hint };
+}

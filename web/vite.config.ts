@@ -1,0 +1,22 @@
+import { defineConfig } from 'vite';
+
+// `npm run dev` serves the page itself and hands everything else to a running `sluice dev`.
+const server = process.env['SLUICE_URL'] ?? 'http://127.0.0.1:7880';
+
+export default defineConfig({
+  // The page is embedded in the server's binary: relative URLs let it live under any prefix.
+  base: './',
+  oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  build: {
+    target: 'es2022',
+    sourcemap: false,
+    chunkSizeWarningLimit: 800,
+  },
+  server: {
+    host: '127.0.0.1',
+    proxy: {
+      '/dev': server,
+      '/rtc': { target: server, ws: true },
+    },
+  },
+});
