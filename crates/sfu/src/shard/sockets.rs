@@ -127,7 +127,9 @@ impl Sockets {
             let interest = if waits { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
             match registry.reregister(&mut socket.udp, Token(index), interest) {
                 Ok(()) => socket.awaits_room = waits,
-                Err(error) => tracing::error!(%error, "cannot watch a socket; trying again with the next batch"),
+                Err(error) => {
+                    tracing::error!(%error, "cannot watch a socket; trying again with the next batch")
+                }
             }
         }
     }

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sluice_engine::id::{PublicationId, RoomId};
 use sluice_engine::model::RoomEndReason;
 use sluice_engine::{
-    Command, CommandError, Counters, Datagram, Event, EventKind, Input, Output, Reply, RoomAction, Transmit,
+    Command, CommandError, Counters, Datagram, Event, EventKind, Input, NoCertificate, Output, Reply,
+    RoomAction, Transmit,
 };
 use sluice_net::{BufferSizes, UdpSocket};
 
@@ -66,8 +67,9 @@ impl Puppet {
 }
 
 impl Engine for Puppet {
-    fn start(_: Instant, _: Config) -> Self {
-        Puppet { out: VecDeque::new(), deadline: None, panics_at_poll: false, counters: Counters::default() }
+    fn start(_: Instant, _: Config) -> Result<Self, NoCertificate> {
+        let (out, counters) = (VecDeque::new(), Counters::default());
+        Ok(Puppet { out, deadline: None, panics_at_poll: false, counters })
     }
 
     fn handle(&mut self, now: Instant, input: Input<'_>) {
