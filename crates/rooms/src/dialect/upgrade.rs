@@ -12,6 +12,8 @@ use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sluice_livekit_proto::DisconnectReason;
+use sluice_livekit_proto::leave_request::Action;
 use sluice_livekit_proto::signal_response::Message;
 use tokio::sync::mpsc;
 
@@ -19,7 +21,6 @@ use super::query::{Intent, IntentError};
 use super::socket::Socket;
 use super::{Arrival, Context, convert, join_request, peer};
 use crate::http::Refusal;
-use crate::room::Reason;
 use crate::token::{Claims, TokenError};
 
 type Shared = State<Arc<Context>>;
@@ -208,10 +209,9 @@ async fn enter_to_the_end(
 
 fn turn_away(socket: &Socket) {
     metrics::counter!("sluice_rooms_resumes_refused_total").increment(1);
-    if let Some(leave) = convert::leave(Reason::Mismatch) {
-        if let Err(deaf) = socket.tell(Message::Leave(leave)) {
-            tracing::debug!(?deaf, "the client is gone again");
-        }
+    let leave = convert::leave_request(DisconnectReason::StateMismatch, Action::Reconnect);
+    if let Err(deaf) = socket.tell(Message::Leave(leave)) {
+        tracing::debug!(?deaf, "the client is gone again");
     }
     socket.close(close_code::NORMAL, "unknown participant");
 }

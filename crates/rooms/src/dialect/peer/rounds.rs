@@ -159,9 +159,10 @@ impl Requests {
         self.ask(now)
     }
 
-    /// The client offers.
+    /// The client offers. That settles what was needed so far; what is needed from now on may be too late for it.
     pub(super) fn offered(&mut self) {
         self.asked = None;
+        self.wanted = None;
         self.hold_until = None;
         self.under_way += 1;
     }
@@ -266,10 +267,13 @@ mod tests {
         assert_eq!(requests.needed(ONE, now), None);
         requests.offered();
         assert_eq!(requests.deadline(), None);
+        assert_eq!(requests.answered(NONE, now), None, "all was said before the offer");
+        requests.offered();
+        assert_eq!(requests.needed(ONE, now), None);
         assert_eq!(
             requests.answered(NONE, now),
             Some(NONE),
-            "the second need may be settled: a plain round tells"
+            "perhaps too late for that offer: a plain round tells"
         );
     }
 
