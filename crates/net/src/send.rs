@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::AddAssign;
 
 use crate::socket::UdpSocket;
 
@@ -41,6 +42,21 @@ pub struct SendCounters {
     pub nowhere: u64,
     /// Sends that the kernel refused to segment, and that were repeated datagram by datagram.
     pub segmentation_refused: u64,
+}
+
+impl AddAssign for SendCounters {
+    fn add_assign(&mut self, other: Self) {
+        self.datagrams += other.datagrams;
+        self.bytes += other.bytes;
+        self.calls += other.calls;
+        self.blocked += other.blocked;
+        self.dropped += other.dropped;
+        self.too_large += other.too_large;
+        self.unreachable += other.unreachable;
+        self.failed += other.failed;
+        self.nowhere += other.nowhere;
+        self.segmentation_refused += other.segmentation_refused;
+    }
 }
 
 /// Datagrams of one destination and one size (the last may be shorter), back to back.

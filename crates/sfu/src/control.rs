@@ -1,0 +1,197 @@
+//! The control plane: from calls of the API to commands of shards.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::try_join_all;
+use sluice_api::sfu::v1 as api;
+use sluice_engine::id::RoomId;
+use sluice_engine::model::{RoomEndReason, RoomSettings};
+use sluice_engine::{Command, EventKind, Reply, RoomAction};
+use tokio::task::AbortHandle;
+use tonic::Status;
+
+use crate::convert;
+use crate::directory::Directory;
+use crate::events::{EventLog, unix_ms};
+use crate::shard::outbox::{Note, Notes};
+use crate::shard::{CallError, ShardHandle};
+use crate::telemetry;
+
+/// Rest before a shard whose queue is full is told again to end its rooms.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// Who the node is.
+pub(crate) struct Identity {
+    pub(crate) node_id: String,
+    pub(crate) started_at: SystemTime,
+    /// `udp://ip:port` or `tcp://ip:port`.
+    pub(crate) media_addresses: Vec<String>,
+}
+
+/// Everything that calls of the API need.
+pub(crate) struct Control {
+    identity: Identity,
+    shards: Vec<ShardHandle>,
+    directory: Directory,
+    pub(crate) events: Arc<EventLog>,
+    draining: AtomicBool,
+    drain_deadline: Mutex<Option<AbortHandle>>,
+}
+
+impl Control {
+    pub(crate) fn new(identity: Identity, shards: Vec<ShardHandle>, events: EventLog) -> Self {
+        Control {
+            identity,
+            shards,
+            directory: Directory::default(),
+            events: Arc::new(events),
+            draining: AtomicBool::new(false),
+            drain_deadline: Mutex::default(),
+        }
+    }
+
+    /// Has the shard of a room act on it.
+    pub(crate) async fn room(
+        &self,
+        room: RoomId,
+        owner_epoch: u64,
+        action: RoomAction,
+    ) -> Result<Reply, Status> {
+        let shard = self.directory.find(&room);
+        let shard = shard.ok_or_else(|| Status::not_found(format!("room {room} not found")))?;
+        let command = Command::Room { room, owner_epoch, action };
+        self.shards[shard].mailbox.call(command).await.map_err(convert::status)
+    }
+
+    /// Creates a room on the shard with the least to do, or updates it where it is.
+    pub(crate) async fn put_room(
+        &self,
+        room: RoomId,
+        owner_epoch: u64,
+        app_state: Option<bytes::Bytes>,
+        settings: Option<RoomSettings>,
+    ) -> Result<Reply, Status> {
+        let choose = |rooms: &[usize]| {
+            let load = |&shard: &usize| {
+                let counters = self.shards[shard].report.read().counters;
+                // A room that is still empty will not stay so.
+                rooms[shard] as u64 + counters.sessions
+            };
+            (0..rooms.len()).filter(|_| !self.is_draining()).min_by_key(load)
+        };
+        let shard = self.directory.place(&room, self.shards.len(), choose);
+        let shard = shard.ok_or_else(|| Status::unavailable("the node drains and takes no new rooms"))?;
+        let action = RoomAction::Put { app_state, settings };
+        let command = Command::Room { room: room.clone(), owner_epoch, action };
+        let mailbox = &self.shards[shard].mailbox;
+        let answer = mailbox.post(command).inspect_err(|_| self.directory.settle(&room, false));
+        mailbox.answer(answer.map_err(convert::status)?).await.map_err(convert::status)
+    }
+
+    /// Has every shard carry out a command.
+    pub(crate) async fn every_shard(&self, command: &Command) -> Result<Vec<Reply>, Status> {
+        let calls = self.shards.iter().map(|shard| shard.mailbox.call(command.clone()));
+        try_join_all(calls).await.map_err(convert::status)
+    }
+
+    /// Stops taking new rooms, and ends the others after `deadline`, if any. Answers how many there are.
+    pub(crate) fn drain(self: &Arc<Self>, deadline: Option<Duration>) -> usize {
+        self.draining.store(true, Ordering::Release);
+        let deadline_ms = deadline.map_or(0, |deadline| unix_ms(SystemTime::now() + deadline));
+        let kind = api::event::Kind::NodeDraining(api::NodeDraining { deadline_ms });
+        self.events.append("", SystemTime::now(), kind);
+        tracing::info!(?deadline, "draining");
+        let timer = deadline.map(|deadline| {
+            let control = Arc::clone(self);
+            let end = async move {
+                tokio::time::sleep(deadline).await;
+                control.end_all_rooms().await;
+            };
+            tokio::spawn(end).abort_handle()
+        });
+        self.replace_drain_timer(timer);
+        self.directory.len()
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    /// Forgets the deadline of a drain: the node ends.
+    pub(crate) fn stop(&self) {
+        self.replace_drain_timer(None);
+    }
+
+    fn replace_drain_timer(&self, timer: Option<AbortHandle>) {
+        let mut current = self.drain_deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(old) = std::mem::replace(&mut *current, timer) {
+            old.abort();
+        }
+    }
+
+    async fn end_all_rooms(&self) {
+        for shard in &self.shards {
+            let command = Command::EndAll { reason: RoomEndReason::Drained };
+            while let Err(CallError::Full | CallError::Timeout) = shard.mailbox.call(command.clone()).await {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    /// What the node is and how it does.
+    pub(crate) fn node(&self) -> api::Node {
+        let mut load = api::Load::default();
+        for shard in &self.shards {
+            let report = shard.report.read();
+            let add = |sum: &mut u32, count: u64| {
+                *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+            };
+            add(&mut load.rooms, report.counters.rooms);
+            add(&mut load.sessions, report.counters.sessions);
+            add(&mut load.publications, report.counters.publications);
+            add(&mut load.subscriptions, report.counters.subscriptions);
+            load.packets_in_per_second += report.packets_in_per_second;
+            load.packets_out_per_second += report.packets_out_per_second;
+            load.shard_busy.push(report.busy);
+        }
+        api::Node {
+            node_id: self.identity.node_id.clone(),
+            boot_id: self.events.boot_id().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at_ms: unix_ms(self.identity.started_at),
+            draining: self.is_draining(),
+            load: Some(load),
+            media_addresses: self.identity.media_addresses.clone(),
+        }
+    }
+
+    /// Numbers the shards' events and keeps the directory, until all shards are gone.
+    pub(crate) async fn read_notes(self: Arc<Self>, mut notes: Notes) {
+        while let Some((note, lost)) = notes.next().await {
+            if lost > 0 {
+                tracing::warn!(lost, "events were lost: watchers will fetch snapshots");
+                self.events.skip(lost);
+            }
+            match note {
+                Note::PutSettled { room, exists } => self.directory.settle(&room, exists),
+                Note::Event(event, at) => {
+                    telemetry::event(lost);
+                    self.events.append(event.room.as_str(), at, convert::event(&event.kind));
+                    if matches!(event.kind, EventKind::RoomEnded { .. }) {
+                        self.directory.ended(&event.room);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Shows the shards' figures as metrics.
+    pub(crate) fn publish_metrics(&self) {
+        telemetry::node(self.events.watchers(), self.is_draining());
+        for (index, shard) in self.shards.iter().enumerate() {
+            telemetry::shard(index, &shard.report.read());
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The way into a shard: bounded queues and a bell.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use mio::{Registry, Token, Waker};
+use sluice_engine::{Command, CommandError, Reply};
+use tokio::sync::oneshot;
+
+use super::connections::TcpInput;
+
+/// The token of the bell; sockets are numbered from 0.
+pub(super) const BELL: Token = Token(usize::MAX);
+
+/// Frames of TCP connections that may wait for a shard. At 1,200 bytes each this is 5 MB, a second of a busy shard's TCP.
+const TCP_QUEUE: usize = 4_096;
+
+/// How long a caller waits for a reply. A shard answers within milliseconds, or it is in trouble.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the reply to a command comes.
+pub(crate) type Answer = oneshot::Receiver<Result<Reply, CommandError>>;
+
+/// A command with the way back.
+pub(super) struct Envelope {
+    pub(super) command: Command,
+    pub(super) reply: oneshot::Sender<Result<Reply, CommandError>>,
+}
+
+/// Why a command has no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The queue is full; the command will not run.
+    #[error("the shard's command queue is full; try again later")]
+    Full,
+    /// The command may still run: repeat it, or ask for the state.
+    #[error("the shard did not answer in time")]
+    Timeout,
+    /// The node shuts down.
+    #[error("the node shuts down")]
+    Gone,
+    /// The shard refused.
+    #[error(transparent)]
+    Refused(#[from] CommandError),
+}
+
+/// There is no room for a frame, or the shard is gone.
+#[derive(Debug)]
+pub(crate) struct MailboxFull(pub(crate) TcpInput);
+
+/// Puts things into a shard's queues. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Mailbox {
+    commands: SyncSender<Envelope>,
+    tcp: SyncSender<TcpInput>,
+    bell: Arc<Bell>,
+}
+
+/// The shard's end.
+pub(super) struct Inbox {
+    pub(super) commands: Receiver<Envelope>,
+    pub(super) tcp: Receiver<TcpInput>,
+    pub(super) bell: Arc<Bell>,
+}
+
+/// Wakes the thread, once however often it is rung before the thread looks.
+pub(super) struct Bell {
+    waker: Waker,
+    rung: AtomicBool,
+    stop: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "cannot wake a shard");
+        }
+    }
+
+    /// To be called before the queues are emptied, so that nothing that comes later is missed.
+    pub(super) fn quieten(&self) {
+        self.rung.store(false, Ordering::Release);
+    }
+
+    pub(super) fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+pub(super) fn mailbox(registry: &Registry, command_queue: usize) -> io::Result<(Mailbox, Inbox)> {
+    let waker = Waker::new(registry, BELL)?;
+    let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), stop: AtomicBool::new(false) });
+    let (command_sender, commands) = sync_channel(command_queue);
+    let (tcp_sender, tcp) = sync_channel(TCP_QUEUE);
+    let mailbox = Mailbox { commands: command_sender, tcp: tcp_sender, bell: bell.clone() };
+    Ok((mailbox, Inbox { commands, tcp, bell }))
+}
+
+impl Mailbox {
+    /// Has a command carried out. A caller that goes away before the shard begins withdraws it.
+    pub(crate) async fn call(&self, command: Command) -> Result<Reply, CallError> {
+        self.answer(self.post(command)?).await
+    }
+
+    /// Waits for the reply to what was posted.
+    pub(crate) async fn answer(&self, answer: Answer) -> Result<Reply, CallError> {
+        match tokio::time::timeout(REPLY_TIMEOUT, answer).await {
+            Ok(Ok(reply)) => Ok(reply?),
+            Ok(Err(_)) => Err(CallError::Gone),
+            Err(_) => Err(CallError::Timeout),
+        }
+    }
+
+    /// Queues a command. Once this succeeded, the outbox reports every [`sluice_engine::RoomAction::Put`] as settled.
+    pub(crate) fn post(&self, command: Command) -> Result<Answer, CallError> {
+        let (reply, answer) = oneshot::channel();
+        match self.commands.try_send(Envelope { command, reply }) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(answer)
+            }
+            Err(TrySendError::Full(_)) => Err(CallError::Full),
+            Err(TrySendError::Disconnected(_)) => Err(CallError::Gone),
+        }
+    }
+
+    /// Queues what happened on a TCP connection.
+    pub(crate) fn tcp(&self, input: TcpInput) -> Result<(), MailboxFull> {
+        match self.tcp.try_send(input) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full(input) | TrySendError::Disconnected(input)) => Err(MailboxFull(input)),
+        }
+    }
+
+    /// Ends all rooms, then the thread.
+    pub(crate) fn stop(&self) {
+        self.bell.stop.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+
+    /// The thread was told to end.
+    pub(crate) fn stopped(&self) -> bool {
+        self.bell.stopped()
+    }
+}

@@ -1,0 +1,70 @@
+//! One shard: an engine, its sockets and its thread, and the handle by which the rest of the node reaches it.
+//!
+//! Commands and frames of TCP connections come in by bounded queues; replies leave by a oneshot each, everything else by
+//! the [`outbox`]. The thread waits for its sockets and its bell alone, never for a queue.
+
+mod connections;
+mod guard;
+mod mailbox;
+pub(crate) mod outbox;
+mod pending;
+pub(crate) mod report;
+mod sockets;
+mod thread;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use sluice_engine::{Config, Shard};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use connections::{TcpInput, TcpPeer};
+pub(crate) use guard::Engine;
+pub(crate) use mailbox::{CallError, Mailbox};
+pub(crate) use sockets::Sockets;
+
+use outbox::Outbox;
+use report::ReportCell;
+
+/// The rest of the node's view of a shard.
+#[derive(Clone)]
+pub(crate) struct ShardHandle {
+    pub(crate) mailbox: Mailbox,
+    pub(crate) report: Arc<ReportCell>,
+}
+
+/// What a shard is made of.
+pub(crate) struct Parts {
+    pub(crate) config: Config,
+    pub(crate) sockets: Sockets,
+    pub(crate) outbox: Outbox,
+    /// Commands that may wait.
+    pub(crate) command_queue: usize,
+    /// Cancelled when the thread ends, for whatever reason.
+    pub(crate) ended: CancellationToken,
+}
+
+/// Starts a shard's thread. It ends, and closes its sockets, after [`Mailbox::stop`].
+pub(crate) fn spawn(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    spawn_with::<Shard>(parts)
+}
+
+fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
+    let Parts { config, mut sockets, outbox, command_queue, ended } = parts;
+    let poll = mio::Poll::new()?;
+    sockets.register(poll.registry())?;
+    let (mailbox, inbox) = mailbox::mailbox(poll.registry(), command_queue)?;
+    let handle = ShardHandle { mailbox, report: Arc::default() };
+    let report = handle.report.clone();
+    let name = format!("shard-{}", config.shard);
+    // The engine is made in its thread, which it never leaves.
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let _ended = ended.drop_guard();
+        thread::ShardThread::<E>::new(poll, config, sockets, inbox, outbox, report).run();
+    })?;
+    Ok((handle, thread))
+}

@@ -1,0 +1,66 @@
+//! Commands that the engine has not answered yet.
+
+use rustc_hash::FxHashMap;
+use sluice_engine::id::RoomId;
+use sluice_engine::{Command, CommandError, Reply, RoomAction, Ticket};
+use tokio::sync::oneshot;
+
+use super::mailbox::Envelope;
+use super::outbox::Outbox;
+
+struct Entry {
+    reply: oneshot::Sender<Result<Reply, CommandError>>,
+    /// The room that the command puts.
+    put: Option<RoomId>,
+}
+
+/// Pairs replies with those who wait for them.
+#[derive(Default)]
+pub(super) struct Pending {
+    entries: FxHashMap<Ticket, Entry>,
+    last: u64,
+}
+
+impl Pending {
+    /// Takes a command in; `None` if its caller is gone already.
+    pub(super) fn admit(&mut self, envelope: Envelope, outbox: &Outbox) -> Option<(Ticket, Command)> {
+        let Envelope { command, reply } = envelope;
+        let put = match &command {
+            Command::Room { room, action: RoomAction::Put { .. }, .. } => Some(room.clone()),
+            _ => None,
+        };
+        if reply.is_closed() {
+            if let Some(room) = put {
+                outbox.put_settled(room, false);
+            }
+            return None;
+        }
+        self.last += 1;
+        let ticket = Ticket(self.last);
+        self.entries.insert(ticket, Entry { reply, put });
+        Some((ticket, command))
+    }
+
+    /// Answers a caller; answers the room that is known to exist now.
+    pub(super) fn answer(
+        &mut self,
+        ticket: Ticket,
+        result: Result<Reply, CommandError>,
+        outbox: &Outbox,
+    ) -> Option<RoomId> {
+        let entry = self.entries.remove(&ticket)?;
+        let exists = result.is_ok();
+        let put = entry.put.inspect(|room| outbox.put_settled(room.clone(), exists));
+        // A caller that is gone needs no answer.
+        let _ = entry.reply.send(result);
+        put.filter(|_| exists)
+    }
+
+    /// Tells all that the engine is gone.
+    pub(super) fn fail_all(&mut self, outbox: &Outbox) {
+        let tickets: Vec<_> = self.entries.keys().copied().collect();
+        for ticket in tickets {
+            self.answer(ticket, Err(CommandError::Fault), outbox);
+        }
+    }
+}

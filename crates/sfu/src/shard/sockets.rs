@@ -1,0 +1,139 @@
+//! The UDP sockets of a shard, and the translation between their addresses and those that peers know.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use mio::event::Event;
+use mio::{Interest, Registry, Token};
+use sluice_net::{ReceiveBuffer, Received, SendCounters, Sender, UdpSocket};
+
+use super::report::IoCounters;
+use crate::addresses::AddressMap;
+
+/// Batches that one socket may hand in before timers, commands and the other socket get their turn. Up to 32 messages
+/// each, so about a millisecond of work.
+const BATCHES: usize = 16;
+
+struct MediaSocket {
+    udp: UdpSocket,
+    sender: Sender,
+    addresses: AddressMap,
+    /// The kernel may hold more to read.
+    readable: bool,
+}
+
+/// All UDP sockets of a shard.
+pub(crate) struct Sockets {
+    sockets: Vec<MediaSocket>,
+    buffer: ReceiveBuffer,
+    /// The socket and source address of the last datagram sent: datagrams of a session come in a row.
+    route: Option<(SocketAddr, usize, Option<IpAddr>)>,
+}
+
+impl Sockets {
+    /// Bound sockets with what is advertised for each; `queue_bytes` may wait in each while the kernel has no room.
+    pub(crate) fn new(sockets: Vec<(UdpSocket, AddressMap)>, queue_bytes: usize) -> Self {
+        let socket = |(udp, addresses)| {
+            let sender = Sender::new(&udp, queue_bytes);
+            MediaSocket { udp, sender, addresses, readable: true }
+        };
+        let sockets = sockets.into_iter().map(socket).collect();
+        Sockets { sockets, buffer: ReceiveBuffer::default(), route: None }
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
+        for (index, socket) in self.sockets.iter_mut().enumerate() {
+            registry.register(&mut socket.udp, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what the kernel said; sends what waited if there is room again.
+    pub(super) fn ready(&mut self, event: &Event) {
+        let Some(socket) = self.sockets.get_mut(event.token().0) else { return };
+        socket.readable |= event.is_readable() || event.is_error();
+        if event.is_writable() {
+            socket.sender.resume(&socket.udp);
+        }
+    }
+
+    /// There is more to read now.
+    pub(super) fn has_more(&self) -> bool {
+        self.sockets.iter().any(|socket| socket.readable)
+    }
+
+    /// Hands in what came, with the address that the peer used.
+    pub(super) fn receive(
+        &mut self,
+        counters: &mut IoCounters,
+        mut each: impl FnMut(Received<'_>, SocketAddr),
+    ) {
+        for socket in &mut self.sockets {
+            for _ in 0..BATCHES {
+                if !socket.readable {
+                    break;
+                }
+                let addresses = &socket.addresses;
+                let result = socket.udp.receive(&mut self.buffer, |datagram| {
+                    if let Some(destination) = addresses.translate(datagram.destination_ip) {
+                        each(datagram, destination);
+                    }
+                });
+                match result {
+                    Ok(_) => {}
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
+                    Err(error) => {
+                        counters.receive_errors += 1;
+                        tracing::debug!(%error, address = %socket.udp.local_address(), "receive failed");
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends a datagram from an advertised address; it may wait for [`Sockets::flush`].
+    pub(super) fn send(
+        &mut self,
+        source: SocketAddr,
+        destination: SocketAddr,
+        contents: &[u8],
+        counters: &mut IoCounters,
+    ) {
+        let route = self.route.filter(|route| route.0 == source).or_else(|| self.find_route(source));
+        let Some((_, index, source_ip)) = route else {
+            counters.unroutable += 1;
+            return;
+        };
+        self.route = route;
+        let socket = &mut self.sockets[index];
+        socket.sender.push(&socket.udp, source_ip, destination, contents);
+    }
+
+    /// Sends what was pushed.
+    pub(super) fn flush(&mut self) {
+        for socket in &mut self.sockets {
+            socket.sender.flush(&socket.udp);
+        }
+    }
+
+    /// Of all sockets.
+    pub(super) fn counters(&self) -> SendCounters {
+        let mut sum = SendCounters::default();
+        for socket in &self.sockets {
+            sum += socket.sender.counters();
+        }
+        sum
+    }
+
+    /// Bytes that wait for the kernel.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.sockets.iter().map(|socket| socket.sender.queued_bytes()).sum()
+    }
+
+    fn find_route(&self, source: SocketAddr) -> Option<(SocketAddr, usize, Option<IpAddr>)> {
+        let found = |(index, socket): (usize, &MediaSocket)| {
+            Some((source, index, socket.addresses.source_of(source)?))
+        };
+        self.sockets.iter().enumerate().find_map(found)
+    }
+}

@@ -1,0 +1,258 @@
+//! A shard's thread: wait, take in, let the engine think, give out.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+use rustc_hash::FxHashSet;
+use sluice_engine::id::RoomId;
+use sluice_engine::model::RoomEndReason;
+use sluice_engine::{Command, Config, Datagram, Event, EventKind, Input, Output, Protocol, Ticket, Transmit};
+
+use super::connections::{Connections, TcpInput};
+use super::guard::{Engine, Guarded};
+use super::mailbox::{BELL, Inbox};
+use super::outbox::Outbox;
+use super::pending::Pending;
+use super::report::{IoCounters, Meter, ReportCell};
+use super::sockets::Sockets;
+
+/// Deadlines this close are due now: pacers ask for times a microsecond apart, and a wait costs more than that.
+const SOON: Duration = Duration::from_micros(50);
+
+/// The longest wait, so that reports go on in an idle shard.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
+/// Commands and frames taken in before media gets its turn again.
+const COMMANDS: usize = 64;
+const FRAMES: usize = 512;
+
+/// Everything that a shard's thread owns.
+pub(super) struct ShardThread<E> {
+    poll: Poll,
+    engine: Guarded<E>,
+    sockets: Sockets,
+    inbox: Inbox,
+    connections: Connections,
+    pending: Pending,
+    /// What a fault of the whole engine would end.
+    rooms: FxHashSet<RoomId>,
+    outbox: Outbox,
+    counters: IoCounters,
+    meter: Meter,
+    report: Arc<ReportCell>,
+    deadline: Instant,
+    /// The latest time that the engine was told: it must never go back.
+    told: Instant,
+}
+
+impl<E: Engine> ShardThread<E> {
+    pub(super) fn new(
+        poll: Poll,
+        config: Config,
+        sockets: Sockets,
+        inbox: Inbox,
+        outbox: Outbox,
+        report: Arc<ReportCell>,
+    ) -> Self {
+        let now = Instant::now();
+        ShardThread {
+            poll,
+            engine: Guarded::new(now, config),
+            sockets,
+            inbox,
+            connections: Connections::default(),
+            pending: Pending::default(),
+            rooms: FxHashSet::default(),
+            outbox,
+            counters: IoCounters::default(),
+            meter: Meter::new(now),
+            report,
+            deadline: now,
+            told: now,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        let mut events = Events::with_capacity(64);
+        let mut more = false;
+        while !self.inbox.bell.stopped() {
+            let wait = if more { Duration::ZERO } else { self.wait(Instant::now()) };
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != std::io::ErrorKind::Interrupted
+            {
+                // Nothing but a broken epoll descriptor: without it the thread would spin.
+                tracing::error!(%error, "a shard cannot wait for its sockets and ends");
+                break;
+            }
+            let began = Instant::now();
+            for event in events.iter().filter(|event| event.token() != BELL) {
+                self.sockets.ready(event);
+            }
+            more = self.turn();
+            let ended = Instant::now();
+            self.meter.worked(ended - began);
+            if self.meter.is_due(ended) {
+                self.publish(ended);
+            }
+        }
+        self.end();
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let wait = self.deadline.saturating_duration_since(now);
+        if wait <= SOON { Duration::ZERO } else { wait.min(LONGEST_WAIT) }
+    }
+
+    /// Takes in what is there, and gives out what follows from it. Answers whether more waits.
+    fn turn(&mut self) -> bool {
+        self.inbox.bell.quieten();
+        let now = self.clock();
+        let commands = self.take_commands(now);
+        let frames = self.take_frames(now);
+        self.take_datagrams(now);
+        self.think();
+        if self.engine.faulted() {
+            self.recover();
+        }
+        commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
+    }
+
+    fn clock(&mut self) -> Instant {
+        self.told = self.told.max(Instant::now());
+        self.told
+    }
+
+    fn take_commands(&mut self, now: Instant) -> usize {
+        let mut taken = 0;
+        while taken < COMMANDS
+            && let Ok(envelope) = self.inbox.commands.try_recv()
+        {
+            taken += 1;
+            match self.pending.admit(envelope, &self.outbox) {
+                Some((ticket, command)) => self.engine.handle(now, Input::Command(ticket, command)),
+                None => self.counters.commands_withdrawn += 1,
+            }
+        }
+        taken
+    }
+
+    fn take_frames(&mut self, now: Instant) -> usize {
+        let mut taken = 0;
+        while taken < FRAMES
+            && let Ok(input) = self.inbox.tcp.try_recv()
+        {
+            taken += 1;
+            match input {
+                TcpInput::Opened(peer) => self.connections.open(peer),
+                TcpInput::Frame { source, destination, contents, permit } => {
+                    let contents = &contents[..];
+                    let datagram = Datagram { protocol: Protocol::Tcp, source, destination, contents };
+                    self.engine.handle(now, Input::Datagram(datagram));
+                    drop(permit);
+                }
+                TcpInput::Closed { connection, source, destination } => {
+                    if self.connections.close(connection, source, destination) {
+                        self.engine.handle(now, Input::ConnectionClosed { source, destination });
+                    }
+                }
+            }
+        }
+        taken
+    }
+
+    fn take_datagrams(&mut self, now: Instant) {
+        let engine = &mut self.engine;
+        self.sockets.receive(&mut self.counters, |received, destination| {
+            engine.handle(
+                now,
+                Input::Datagram(Datagram {
+                    protocol: Protocol::Udp,
+                    source: received.source,
+                    destination,
+                    contents: received.contents,
+                }),
+            );
+        });
+    }
+
+    /// Has the engine say all that it has to say.
+    fn think(&mut self) {
+        let now = self.clock();
+        self.drain(now);
+        if self.deadline <= now + SOON {
+            // The engine compares with its own deadline, so a little early must look like in time.
+            self.told = now.max(self.deadline);
+            self.engine.handle(self.told, Input::Timeout);
+            self.drain(self.told);
+        }
+        self.sockets.flush();
+    }
+
+    fn drain(&mut self, now: Instant) {
+        loop {
+            match self.engine.poll(now) {
+                Output::Transmit(transmit) => self.transmit(now, transmit),
+                Output::Reply(ticket, result) => {
+                    if let Some(room) = self.pending.answer(ticket, result, &self.outbox) {
+                        self.rooms.insert(room);
+                    }
+                }
+                Output::Event(event) => {
+                    if matches!(event.kind, EventKind::RoomEnded { .. }) {
+                        self.rooms.remove(&event.room);
+                    }
+                    self.outbox.event(event);
+                }
+                Output::Timeout(deadline) => {
+                    self.deadline = deadline;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn transmit(&mut self, now: Instant, transmit: Transmit) {
+        let Transmit { protocol, source, destination, contents } = transmit;
+        match protocol {
+            Protocol::Udp => self.sockets.send(source, destination, &contents, &mut self.counters),
+            Protocol::Tcp => {
+                if self.connections.send(now, destination, source, contents, &mut self.counters) {
+                    let closed = Input::ConnectionClosed { source: destination, destination: source };
+                    self.engine.handle(now, closed);
+                }
+            }
+        }
+    }
+
+    /// Reports what a fault of the engine ended, and starts anew.
+    fn recover(&mut self) {
+        let now = self.clock();
+        tracing::error!(rooms = self.rooms.len(), "a fault ended all rooms of a shard; it starts anew");
+        self.pending.fail_all(&self.outbox);
+        for room in self.rooms.drain() {
+            let kind = EventKind::RoomEnded { reason: RoomEndReason::Fault };
+            self.outbox.event(Event { room, kind });
+        }
+        self.engine.rebuild(now);
+        self.drain(now);
+        self.sockets.flush();
+    }
+
+    fn publish(&mut self, now: Instant) {
+        self.counters.tcp_connections = self.connections.len() as u64;
+        self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
+        let (counters, sends) = (self.engine.counters(), self.sockets.counters());
+        self.meter.publish(now, &self.report, counters, sends, self.counters);
+    }
+
+    /// Tells peers and callers that it is over.
+    fn end(mut self) {
+        let now = self.clock();
+        let command = Command::EndAll { reason: RoomEndReason::Drained };
+        self.engine.handle(now, Input::Command(Ticket(0), command));
+        self.drain(now);
+        self.sockets.flush();
+        self.publish(now);
+    }
+}
