@@ -1,5 +1,7 @@
 //! Codecs of a section: reading them, and cutting or ordering the list.
 
+use std::collections::HashMap;
+
 use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
@@ -76,32 +78,36 @@ pub enum CodecPolicy {
 
 /// The codecs of a section in its order of preference: those that the `m=` line lists and `a=rtpmap` explains.
 pub(crate) fn codecs(media: &MediaDescription) -> Vec<Codec> {
-    let all = mapped(media);
+    let mut all: HashMap<u8, Codec> = mapped(media).into_iter().map(|c| (c.payload_type, c)).collect();
     let listed = media.media_name.formats.iter().filter_map(|f| f.parse::<u8>().ok());
-    listed.filter_map(|pt| all.iter().find(|c| c.payload_type == pt).cloned()).collect()
+    listed.filter_map(|pt| all.remove(&pt)).collect()
 }
 
 /// Every `a=rtpmap`, listed in the `m=` line or not: a stack may act on the unlisted ones too.
 pub(crate) fn mapped(media: &MediaDescription) -> Vec<Codec> {
-    values(media, "rtpmap").filter_map(|v| parse_rtpmap(media, v)).collect()
+    let mut parameters: HashMap<u8, Vec<&str>> = HashMap::new();
+    for (pt, text) in values(media, "fmtp").filter_map(split_payload_type) {
+        parameters.entry(pt).or_default().push(text);
+    }
+    let explained = values(media, "rtpmap").filter_map(split_payload_type).filter_map(|(pt, encoding)| {
+        let parameters = parameters.get(&pt).map_or(String::new(), |p| p.join(";"));
+        parse_encoding(pt, encoding, parameters)
+    });
+    explained.collect()
 }
 
-fn parse_rtpmap(media: &MediaDescription, value: &str) -> Option<Codec> {
-    let (pt, encoding) = value.split_once(' ')?;
-    let payload_type = pt.trim().parse().ok().filter(|pt| *pt < 128)?;
-    let mut parts = encoding.trim().split('/');
+fn parse_encoding(payload_type: u8, encoding: &str, parameters: String) -> Option<Codec> {
+    let mut parts = encoding.split('/');
     let name = parts.next().filter(|n| !n.is_empty())?.to_ascii_lowercase();
     let clock_rate = parts.next()?.parse().ok()?;
     let channels = parts.next().map_or(Some(1), |c| c.parse().ok())?;
-    let parameters: Vec<_> =
-        values(media, "fmtp").filter_map(|v| for_payload_type(v, payload_type)).collect();
-    Some(Codec { payload_type, name, clock_rate, channels, parameters: parameters.join(";") })
+    Some(Codec { payload_type, name, clock_rate, channels, parameters })
 }
 
-/// The rest of an `a=fmtp` or `a=rtcp-fb` value if it speaks of `payload_type`.
-pub(crate) fn for_payload_type(value: &str, payload_type: u8) -> Option<&str> {
+/// Splits `96 VP8/90000` into the payload type and what is said of it.
+fn split_payload_type(value: &str) -> Option<(u8, &str)> {
     let (pt, rest) = value.split_once(' ')?;
-    (pt.trim().parse() == Ok(payload_type)).then_some(rest.trim())
+    Some((pt.trim().parse().ok().filter(|pt| *pt < 128)?, rest.trim()))
 }
 
 /// Orders and cuts the section's codecs by `policy`. Codecs that serve none of the kept ones are dropped too.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use rustc_hash::FxHashMap;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{Sender, error::TrySendError};
+use tokio_util::sync::DropGuard;
 
 use super::report::IoCounters;
 
@@ -39,14 +40,16 @@ pub(crate) struct TcpPeer {
     pub(crate) source: SocketAddr,
     /// Ours, as advertised.
     pub(crate) destination: SocketAddr,
-    /// Closed by dropping it.
     pub(crate) frames: Sender<Vec<u8>>,
+    /// Dropped by the shard to close the connection, at once even if a write is stuck.
+    pub(crate) alive: DropGuard,
 }
 
 struct Connection {
     number: u64,
     frames: Sender<Vec<u8>>,
     full_since: Option<Instant>,
+    _alive: DropGuard,
 }
 
 /// The TCP connections of a shard, by peer and own address.
@@ -57,8 +60,9 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn open(&mut self, peer: TcpPeer) {
-        let connection = Connection { number: peer.connection, frames: peer.frames, full_since: None };
-        self.by_peer.insert((peer.source, peer.destination), connection);
+        let TcpPeer { connection: number, source, destination, frames, alive } = peer;
+        let connection = Connection { number, frames, full_since: None, _alive: alive };
+        self.by_peer.insert((source, destination), connection);
     }
 
     /// Whether this connection was still known; it may be gone already, and another may stand in its place.
@@ -116,6 +120,7 @@ impl Connections {
 mod tests {
     use super::*;
     use tokio::sync::mpsc::channel;
+    use tokio_util::sync::CancellationToken;
 
     const OWN: &str = "203.0.113.1:7700";
     const PEER: &str = "198.51.100.1:5000";
@@ -123,7 +128,8 @@ mod tests {
     fn open(connections: &mut Connections, number: u64) -> tokio::sync::mpsc::Receiver<Vec<u8>> {
         let (frames, receiver) = channel(2);
         let (source, destination) = (PEER.parse().unwrap(), OWN.parse().unwrap());
-        connections.open(TcpPeer { connection: number, source, destination, frames });
+        let alive = CancellationToken::new().drop_guard();
+        connections.open(TcpPeer { connection: number, source, destination, frames, alive });
         receiver
     }
 

@@ -3,18 +3,18 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use sluice_engine::{Config, Counters, Input, Output, Shard};
+use sluice_engine::{Config, Counters, Input, NoCertificate, Output, Shard};
 
 /// What a shard's thread needs of its engine; tests put others in its place.
-pub(crate) trait Engine: Sized + 'static {
-    fn start(now: Instant, config: Config) -> Self;
+pub(crate) trait Engine: Sized + Send + 'static {
+    fn start(now: Instant, config: Config) -> Result<Self, NoCertificate>;
     fn handle(&mut self, now: Instant, input: Input<'_>);
     fn poll(&mut self, now: Instant) -> Output;
     fn counters(&self) -> Counters;
 }
 
 impl Engine for Shard {
-    fn start(now: Instant, config: Config) -> Self {
+    fn start(now: Instant, config: Config) -> Result<Self, NoCertificate> {
         Shard::new(now, config)
     }
 
@@ -43,9 +43,9 @@ pub(crate) struct Guarded<E> {
 }
 
 impl<E: Engine> Guarded<E> {
-    pub(crate) fn new(now: Instant, config: Config) -> Self {
-        let engine = Some(E::start(now, config.clone()));
-        Guarded { engine, config, carried: Counters::default() }
+    pub(crate) fn new(now: Instant, config: Config) -> Result<Self, NoCertificate> {
+        let engine = Some(E::start(now, config.clone())?);
+        Ok(Guarded { engine, config, carried: Counters::default() })
     }
 
     pub(crate) fn handle(&mut self, now: Instant, input: Input<'_>) {
@@ -73,10 +73,11 @@ impl<E: Engine> Guarded<E> {
     }
 
     /// Starts anew with an empty engine.
-    pub(crate) fn rebuild(&mut self, now: Instant) {
+    pub(crate) fn rebuild(&mut self, now: Instant) -> Result<(), NoCertificate> {
         // The same seed could lead to the same fault, and must not repeat ids and ufrags.
         self.config.seed = rand::random();
-        self.engine = Some(E::start(now, self.config.clone()));
+        self.engine = Some(E::start(now, self.config.clone())?);
+        Ok(())
     }
 
     /// Totals of all engines so far, and the gauges of the present one.

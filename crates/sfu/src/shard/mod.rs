@@ -13,11 +13,12 @@ mod sockets;
 mod thread;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use sluice_engine::{Config, Shard};
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,7 @@ pub(crate) use guard::Engine;
 pub(crate) use mailbox::{CallError, Mailbox};
 pub(crate) use sockets::Sockets;
 
+use guard::Guarded;
 use outbox::Outbox;
 use report::ReportCell;
 
@@ -61,10 +63,10 @@ fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()
     let handle = ShardHandle { mailbox, report: Arc::default() };
     let report = handle.report.clone();
     let name = format!("shard-{}", config.shard);
-    // The engine is made in its thread, which it never leaves.
+    let engine = Guarded::<E>::new(Instant::now(), config).map_err(io::Error::other)?;
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _ended = ended.drop_guard();
-        thread::ShardThread::<E>::new(poll, config, sockets, inbox, outbox, report).run();
+        thread::ShardThread::new(poll, engine, sockets, inbox, outbox, report).run();
     })?;
     Ok((handle, thread))
 }

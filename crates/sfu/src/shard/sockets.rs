@@ -20,12 +20,15 @@ struct MediaSocket {
     addresses: AddressMap,
     /// The kernel may hold more to read.
     readable: bool,
+    /// The kernel was asked to tell when there is room to send.
+    awaits_room: bool,
 }
 
 /// All UDP sockets of a shard.
 pub(crate) struct Sockets {
     sockets: Vec<MediaSocket>,
     buffer: ReceiveBuffer,
+    registry: Option<Registry>,
     /// The socket and source address of the last datagram sent: datagrams of a session come in a row.
     route: Option<(SocketAddr, usize, Option<IpAddr>)>,
 }
@@ -35,16 +38,17 @@ impl Sockets {
     pub(crate) fn new(sockets: Vec<(UdpSocket, AddressMap)>, queue_bytes: usize) -> Self {
         let socket = |(udp, addresses)| {
             let sender = Sender::new(&udp, queue_bytes);
-            MediaSocket { udp, sender, addresses, readable: true }
+            MediaSocket { udp, sender, addresses, readable: true, awaits_room: false }
         };
         let sockets = sockets.into_iter().map(socket).collect();
-        Sockets { sockets, buffer: ReceiveBuffer::default(), route: None }
+        Sockets { sockets, buffer: ReceiveBuffer::default(), registry: None, route: None }
     }
 
     pub(super) fn register(&mut self, registry: &Registry) -> io::Result<()> {
         for (index, socket) in self.sockets.iter_mut().enumerate() {
-            registry.register(&mut socket.udp, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+            registry.register(&mut socket.udp, Token(index), Interest::READABLE)?;
         }
+        self.registry = Some(registry.try_clone()?);
         Ok(())
     }
 
@@ -109,10 +113,24 @@ impl Sockets {
         socket.sender.push(&socket.udp, source_ip, destination, contents);
     }
 
-    /// Sends what was pushed.
+    /// Sends what was pushed, and sees to it that what has to wait goes on.
+    ///
+    /// Writability is watched only while something waits: for UDP the kernel would report it after every datagram.
     pub(super) fn flush(&mut self) {
-        for socket in &mut self.sockets {
+        for (index, socket) in self.sockets.iter_mut().enumerate() {
             socket.sender.flush(&socket.udp);
+            let waits = socket.sender.queued_bytes() > 0;
+            if waits == socket.awaits_room {
+                continue;
+            }
+            let Some(registry) = &self.registry else { continue };
+            let interest = if waits { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+            match registry.reregister(&mut socket.udp, Token(index), interest) {
+                Ok(()) => socket.awaits_room = waits,
+                Err(error) => {
+                    tracing::error!(%error, "cannot watch a socket; trying again with the next batch")
+                }
+            }
         }
     }
 

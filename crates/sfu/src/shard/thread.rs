@@ -7,7 +7,9 @@ use mio::{Events, Poll};
 use rustc_hash::FxHashSet;
 use sluice_engine::id::RoomId;
 use sluice_engine::model::RoomEndReason;
-use sluice_engine::{Command, Config, Datagram, Event, EventKind, Input, Output, Protocol, Ticket, Transmit};
+use sluice_engine::{
+    Command, Datagram, Event, EventKind, Input, NoCertificate, Output, Protocol, Ticket, Transmit,
+};
 
 use super::connections::{Connections, TcpInput};
 use super::guard::{Engine, Guarded};
@@ -49,7 +51,7 @@ pub(super) struct ShardThread<E> {
 impl<E: Engine> ShardThread<E> {
     pub(super) fn new(
         poll: Poll,
-        config: Config,
+        engine: Guarded<E>,
         sockets: Sockets,
         inbox: Inbox,
         outbox: Outbox,
@@ -58,7 +60,7 @@ impl<E: Engine> ShardThread<E> {
         let now = Instant::now();
         ShardThread {
             poll,
-            engine: Guarded::new(now, config),
+            engine,
             sockets,
             inbox,
             connections: Connections::default(),
@@ -90,6 +92,12 @@ impl<E: Engine> ShardThread<E> {
                 self.sockets.ready(event);
             }
             more = self.turn();
+            if self.engine.faulted()
+                && let Err(error) = self.recover()
+            {
+                tracing::error!(%error, "a shard cannot start anew and ends");
+                break;
+            }
             let ended = Instant::now();
             self.meter.worked(ended - began);
             if self.meter.is_due(ended) {
@@ -112,9 +120,6 @@ impl<E: Engine> ShardThread<E> {
         let frames = self.take_frames(now);
         self.take_datagrams(now);
         self.think();
-        if self.engine.faulted() {
-            self.recover();
-        }
         commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
     }
 
@@ -226,7 +231,7 @@ impl<E: Engine> ShardThread<E> {
     }
 
     /// Reports what a fault of the engine ended, and starts anew.
-    fn recover(&mut self) {
+    fn recover(&mut self) -> Result<(), NoCertificate> {
         let now = self.clock();
         tracing::error!(rooms = self.rooms.len(), "a fault ended all rooms of a shard; it starts anew");
         self.pending.fail_all(&self.outbox);
@@ -234,9 +239,9 @@ impl<E: Engine> ShardThread<E> {
             let kind = EventKind::RoomEnded { reason: RoomEndReason::Fault };
             self.outbox.event(Event { room, kind });
         }
-        self.engine.rebuild(now);
-        self.drain(now);
-        self.sockets.flush();
+        self.engine.rebuild(now)?;
+        self.deadline = now;
+        Ok(())
     }
 
     fn publish(&mut self, now: Instant) {

@@ -14,6 +14,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::Tcp;
 use super::first_frame::{self, NoShard};
@@ -111,12 +112,15 @@ impl Connection<'_> {
 
         let (frames, to_peer) = channel(self.tcp.settings.send_queue_frames);
         let (source, destination) = (self.peer, self.destination);
-        let opened = TcpPeer { connection: self.number, source, destination, frames };
+        let given_up = CancellationToken::new();
+        let alive = given_up.clone().drop_guard();
+        let opened = TcpPeer { connection: self.number, source, destination, frames, alive };
         mailbox.tcp(TcpInput::Opened(opened)).map_err(|_| End::ShardBusy)?;
         let idle = Duration::from_millis(self.tcp.settings.idle_timeout_ms);
         let end = tokio::select! {
             end = self.read(mailbox, first, reader, decoder, idle) => end,
             end = write(writer, to_peer, idle) => end,
+            () = given_up.cancelled() => End::GivenUp,
         };
         self.tell_closed(mailbox).await;
         Ok(end)

@@ -14,13 +14,13 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 use tonic::{Request, Status, Streaming};
 
-pub const TOKEN: &str = "letmein";
+pub(crate) const TOKEN: &str = "letmein";
 
 /// Nothing here takes a tenth of this, unless it never comes.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
-pub struct Bearer(pub &'static str);
+pub(crate) struct Bearer(pub(crate) &'static str);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -31,24 +31,24 @@ impl Interceptor for Bearer {
     }
 }
 
-pub type Client = SfuClient<InterceptedService<Channel, Bearer>>;
+pub(crate) type Client = SfuClient<InterceptedService<Channel, Bearer>>;
 
-pub struct Running {
-    pub grpc: SocketAddr,
-    pub media: Vec<sluice_engine::LocalAddress>,
+pub(crate) struct Running {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) media: Vec<sluice_engine::LocalAddress>,
     cancel: CancellationToken,
     task: JoinHandle<Result<(), RunError>>,
 }
 
 /// Loopback, the kernel's ports, a token.
-pub fn settings() -> Settings {
+pub(crate) fn settings() -> Settings {
     let mut settings = Settings::loopback();
     settings.node_id = "test".to_owned();
     settings.grpc.token = TOKEN.to_owned();
     settings
 }
 
-pub async fn start(settings: Settings) -> Running {
+pub(crate) async fn start(settings: Settings) -> Running {
     let node = Node::start(settings).await.expect("the node starts");
     let (grpc, media) = (node.grpc_address(), node.media_addresses().to_vec());
     let cancel = CancellationToken::new();
@@ -57,35 +57,35 @@ pub async fn start(settings: Settings) -> Running {
 }
 
 impl Running {
-    pub async fn channel(&self) -> Channel {
+    pub(crate) async fn channel(&self) -> Channel {
         let endpoint = Channel::from_shared(format!("http://{}", self.grpc)).expect("a URL");
         endpoint.connect().await.expect("the node listens")
     }
 
-    pub async fn client(&self) -> Client {
+    pub(crate) async fn client(&self) -> Client {
         SfuClient::with_interceptor(self.channel().await, Bearer(TOKEN))
     }
 
-    pub async fn stop(self) {
+    pub(crate) async fn stop(self) {
         self.cancel.cancel();
         self.ended().await.expect("the node ends in order");
     }
 
-    pub async fn ended(self) -> Result<(), RunError> {
+    pub(crate) async fn ended(self) -> Result<(), RunError> {
         tokio::time::timeout(PATIENCE, self.task).await.expect("the node ends in time").expect("no panic")
     }
 
-    pub fn address(&self, protocol: sluice_engine::Protocol) -> SocketAddr {
+    pub(crate) fn address(&self, protocol: sluice_engine::Protocol) -> SocketAddr {
         let found = self.media.iter().find(|address| address.protocol == protocol);
         found.expect("an address of this protocol").advertised
     }
 }
 
-pub fn put_room(room_id: &str, owner_epoch: u64) -> api::PutRoomRequest {
+pub(crate) fn put_room(room_id: &str, owner_epoch: u64) -> api::PutRoomRequest {
     api::PutRoomRequest { room_id: room_id.to_owned(), owner_epoch, ..Default::default() }
 }
 
-pub fn put_session(room_id: &str, session_id: &str) -> api::PutSessionRequest {
+pub(crate) fn put_session(room_id: &str, session_id: &str) -> api::PutSessionRequest {
     api::PutSessionRequest {
         room_id: room_id.to_owned(),
         session_id: session_id.to_owned(),
@@ -96,19 +96,21 @@ pub fn put_session(room_id: &str, session_id: &str) -> api::PutSessionRequest {
 }
 
 /// The next message of an event stream.
-pub async fn next(events: &mut Streaming<api::WatchEventsResponse>) -> api::watch_events_response::Message {
+pub(crate) async fn next(
+    events: &mut Streaming<api::WatchEventsResponse>,
+) -> api::watch_events_response::Message {
     let message = tokio::time::timeout(PATIENCE, events.message()).await.expect("an event in time");
     message.expect("the stream goes on").expect("the stream is open").message.expect("a message")
 }
 
-pub async fn hello(events: &mut Streaming<api::WatchEventsResponse>) -> api::Hello {
+pub(crate) async fn hello(events: &mut Streaming<api::WatchEventsResponse>) -> api::Hello {
     match next(events).await {
         api::watch_events_response::Message::Hello(hello) => hello,
         api::watch_events_response::Message::Event(event) => panic!("an event before Hello: {event:?}"),
     }
 }
 
-pub async fn event(events: &mut Streaming<api::WatchEventsResponse>) -> api::Event {
+pub(crate) async fn event(events: &mut Streaming<api::WatchEventsResponse>) -> api::Event {
     match next(events).await {
         api::watch_events_response::Message::Event(event) => event,
         api::watch_events_response::Message::Hello(hello) => panic!("a second Hello: {hello:?}"),

@@ -1,1 +1,0 @@
-//! Strangers on the TCP port.
