@@ -5,3 +5,5 @@
 mod api;
 mod events;
 mod harness;
+mod media;
+mod peer;

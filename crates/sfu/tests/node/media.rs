@@ -1,0 +1,98 @@
+//! Media through a node's real sockets.
+
+use std::net::Ipv6Addr;
+
+use sluice_api::sfu::v1 as api;
+use sluice_engine::Protocol;
+use str0m::media::Direction;
+
+use crate::harness::{Running, put_room, settings, start};
+use crate::peer::{Peer, until};
+
+async fn subscribe(node: &Running, session_id: &str, publication_id: &str) {
+    let subscription = api::Subscription { publication_id: publication_id.to_owned(), ..Default::default() };
+    let request = api::SetSubscriptionsRequest {
+        room_id: "r".into(),
+        session_id: session_id.to_owned(),
+        subscriptions: vec![subscription],
+        ..Default::default()
+    };
+    node.client().await.set_subscriptions(request).await.unwrap();
+}
+
+/// Alice speaks, Bob hears it: 50 packets that tell their number.
+async fn conversation(node: &Running, mut alice: Peer, mut bob: Peer) {
+    let mut client = node.client().await;
+    client.put_room(put_room("r", 1)).await.unwrap();
+    let mic = alice.join(&mut client, "r", Direction::SendOnly).await;
+    client.put_session(crate::harness::put_session("r", "bob")).await.unwrap();
+    subscribe(node, "bob", "alice-mic").await;
+    bob.join(&mut client, "r", Direction::RecvOnly).await;
+    until("both are connected", [&mut alice, &mut bob], |peers| peers.iter().all(|peer| peer.connected))
+        .await;
+
+    let mut number = 0;
+    until("Bob hears fifty packets", [&mut alice, &mut bob], |[alice, bob]| {
+        number += 1;
+        alice.speak(mic, number, &number.to_be_bytes());
+        bob.packets.len() >= 50
+    })
+    .await;
+    let heard: Vec<_> =
+        bob.packets.iter().map(|packet| u16::from_be_bytes([packet.payload[0], packet.payload[1]])).collect();
+    let expected: Vec<_> = (heard[0]..).take(heard.len()).collect();
+    assert_eq!(heard, expected, "in order and without a gap");
+}
+
+#[tokio::test]
+async fn a_voice_goes_from_peer_to_peer_over_udp() {
+    let node = start(settings()).await;
+    conversation(&node, Peer::over_udp("alice", "127.0.0.1"), Peer::over_udp("bob", "127.0.0.1")).await;
+    let mut client = node.client().await;
+    let stats = client.get_stats(api::GetStatsRequest { room_id: "r".into(), ..Default::default() });
+    let sessions = stats.await.unwrap().into_inner().sessions;
+    assert!(sessions.iter().all(|session| session.transport == "udp"), "{sessions:?}");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_voice_reaches_a_peer_that_has_tcp_alone_on_whatever_shard_the_room_is() {
+    let mut settings = settings();
+    settings.shards = 2;
+    let node = start(settings).await;
+    // The first room takes the first shard, so that this one is on the second.
+    node.client().await.put_room(put_room("elsewhere", 1)).await.unwrap();
+    let tcp = node.address(Protocol::Tcp);
+    conversation(&node, Peer::over_udp("alice", "127.0.0.1"), Peer::over_tcp("bob", tcp)).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_voice_comes_from_a_peer_that_has_tcp_alone() {
+    let node = start(settings()).await;
+    let tcp = node.address(Protocol::Tcp);
+    conversation(&node, Peer::over_tcp("alice", tcp), Peer::over_tcp("bob", tcp)).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_voice_goes_over_ipv6() {
+    if std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        eprintln!("skipped: this machine has no IPv6");
+        return;
+    }
+    let mut settings = settings();
+    settings.media.bind_ips = vec![Ipv6Addr::LOCALHOST.into()];
+    let node = start(settings).await;
+    conversation(&node, Peer::over_udp("alice", "::1"), Peer::over_udp("bob", "::1")).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_behind_a_nat_offers_the_address_in_front() {
+    let mut settings = settings();
+    settings.media.advertise_ips = vec!["203.0.113.7".parse().unwrap()];
+    let node = start(settings).await;
+    assert!(node.media.iter().all(|address| address.advertised.ip().to_string() == "203.0.113.7"));
+    node.stop().await;
+}
