@@ -53,6 +53,8 @@ pub struct Limits {
     pub participants: usize,
     /// Tracks of a participant, announced ones included.
     pub tracks: usize,
+    /// Tracks that a participant gets. The node bounds the sections of a session description too (300 by default).
+    pub subscriptions: usize,
     /// Bytes of a room name, an identity or a participant's name.
     pub name_bytes: usize,
     /// Bytes of a participant's metadata, and again of its attributes together. The node stores both within 64 KiB.
@@ -124,6 +126,7 @@ impl Default for Limits {
             rooms: 10_000,
             participants: 1_000,
             tracks: 32,
+            subscriptions: 200,
             name_bytes: 256,
             metadata_bytes: 16 * 1024,
             message_bytes: 2 * 1024 * 1024,

@@ -229,7 +229,7 @@ impl Peer {
     fn subscriptions(&self) -> Option<sfu::SetSubscriptionsRequest> {
         let session_id = self.sessions.subscriber.clone()?;
         let track = |track_id: &str| self.find_track(track_id).map(|(_, track)| &**track);
-        let subscriptions = self.subscribing.declare(track);
+        let subscriptions = self.subscribing.declare(self.context.settings.limits.subscriptions, track);
         let scope = self.scope();
         Some(sfu::SetSubscriptionsRequest {
             room_id: scope.room_id,

@@ -78,9 +78,11 @@ impl Qualities {
     /// What the client is to be told of a track.
     pub(super) fn message(&self, track: &Track) -> Option<livekit::SubscribedQualityUpdate> {
         let told = self.tracks.get(&track.track_id)?.told.as_ref()?;
+        // Layers without names come in one encoding: the node knows them as one, wanted or not.
+        let single = track.layers.iter().all(|layer| layer.rid.is_empty());
         let layer = |(index, layer): (usize, &crate::model::Layer)| livekit::SubscribedQuality {
             quality: layer.quality,
-            enabled: told.iter().any(|told| usize::try_from(*told) == Ok(index)),
+            enabled: told.iter().any(|told| single || usize::try_from(*told) == Ok(index)),
         };
         let qualities: Vec<_> = track.layers.iter().enumerate().map(layer).collect();
         let codec = track.mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
@@ -100,8 +102,8 @@ mod tests {
     const LOWERING: Duration = Duration::from_secs(5);
 
     fn camera() -> Track {
-        let layer = |quality| Layer { quality, ..Default::default() };
-        let layers = vec![layer(0), layer(1), layer(2)];
+        let layer = |quality, rid: &str| Layer { quality, rid: rid.into(), ..Default::default() };
+        let layers = vec![layer(0, "q"), layer(1, "h"), layer(2, "f")];
         Track { track_id: "TR_1".into(), mime_type: "video/VP8".into(), layers, ..Default::default() }
     }
 
@@ -123,6 +125,16 @@ mod tests {
         assert!(qualities.lower(start).is_empty());
         assert_eq!(qualities.lower(start + LOWERING), ["TR_1"]);
         assert_eq!(enabled(&qualities), [true, false, false]);
+    }
+
+    #[test]
+    fn scalable_layers_are_wanted_together() {
+        let mut qualities = Qualities::new(LOWERING);
+        qualities.wanted("TR_1", vec![0], Instant::now());
+        let mut scalable = camera();
+        scalable.layers.iter_mut().for_each(|layer| layer.rid.clear());
+        let message = qualities.message(&scalable).unwrap();
+        assert!(message.subscribed_qualities.iter().all(|quality| quality.enabled));
     }
 
     #[test]
