@@ -4,7 +4,7 @@
 //! It encodes and decodes nothing: a packet carries a stamp ([`Stamp`]) that tells its receiver when it was sent, how
 //! large its layer is, and whether one is missing. It is no SDK: it does not resume, and it does not adapt its bitrate.
 //!
-//! One client is one task with one UDP socket. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
+//! One client is one task, with a UDP socket for each of its PeerConnections. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
 //!
 //! ```no_run
 //! # async fn example(token: &str) -> anyhow::Result<()> {
@@ -27,7 +27,7 @@ mod stamp;
 mod stats;
 mod task;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -137,10 +137,9 @@ impl Client {
             Some(bind) => bind,
             None => signal::local_address_towards(url).await?,
         };
-        let socket = tokio::net::UdpSocket::bind(SocketAddr::new(bind, 0)).await.context("no UDP socket")?;
         let (stats_sender, stats) = watch::channel(Stats::joined(began, &join));
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let task = Task::new(signal, socket, &join, options, stats_sender, inbox)?;
+        let task = Task::new(signal, bind, &join, options, stats_sender, inbox).await?;
         tokio::spawn(task.run());
         Ok(Self { commands, stats, identity: me.identity, sid: me.sid })
     }

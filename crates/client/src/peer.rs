@@ -1,6 +1,7 @@
 //! One PeerConnection: `str0m` in RTP mode, and its offers and answers.
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -8,12 +9,16 @@ use sluice_livekit_proto as proto;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
-use str0m::net::{Protocol, Receive, Transmit};
+use str0m::net::{Protocol, Receive};
 use str0m::rtp::Ssrc;
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
+use tokio::net::UdpSocket;
 
 /// Channels that a client opens towards the server.
 const CHANNELS: [(&str, bool); 3] = [("_reliable", true), ("_lossy", false), ("_data_track", false)];
+
+/// Datagrams taken from the socket before the clock is looked at again.
+const MOST_AT_ONCE: usize = 64;
 
 /// What the next offer shall bring.
 #[derive(Debug)]
@@ -29,6 +34,9 @@ pub(crate) enum Change {
 pub(crate) struct Peer {
     pub(crate) target: proto::SignalTarget,
     pub(crate) rtc: Rtc,
+    /// Its own: servers tell transports apart by the address that packets come from.
+    pub(crate) socket: UdpSocket,
+    local: SocketAddr,
     pub(crate) timeout: Instant,
     pub(crate) channels: HashMap<String, ChannelId>,
     /// Sections of our publications, by cid.
@@ -46,7 +54,9 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) fn new(target: proto::SignalTarget, local: SocketAddr, now: Instant) -> anyhow::Result<Self> {
+    pub(crate) async fn new(target: proto::SignalTarget, bind: IpAddr, now: Instant) -> anyhow::Result<Self> {
+        let socket = UdpSocket::bind(SocketAddr::new(bind, 0)).await.context("no UDP socket")?;
+        let local = socket.local_addr()?;
         let mut rtc = RtcConfig::new()
             .clear_codecs()
             .enable_opus(true, false)
@@ -57,6 +67,8 @@ impl Peer {
         Ok(Self {
             target,
             rtc,
+            socket,
+            local,
             timeout: now,
             channels: HashMap::new(),
             sending: HashMap::new(),
@@ -175,36 +187,46 @@ impl Peer {
         self.by_ssrc.get(&ssrc).map(String::as_str)
     }
 
-    /// Gives a datagram to the connection, if it is for it.
-    pub(crate) fn receive(
-        &mut self,
-        now: Instant,
-        from: SocketAddr,
-        to: SocketAddr,
-        bytes: &[u8],
-    ) -> anyhow::Result<bool> {
-        let Ok(receive) = Receive::new(Protocol::Udp, from, to, bytes) else { return Ok(false) };
-        let input = Input::Receive(now, receive);
-        if !self.rtc.accepts(&input) {
-            return Ok(false);
+    /// Takes what the socket has, up to a bound. `dtls` off: ignores DTLS.
+    pub(crate) fn receive(&mut self, dtls: bool) -> anyhow::Result<()> {
+        let mut buffer = [0; 2_000];
+        for _ in 0..MOST_AT_ONCE {
+            let (size, from) = match self.socket.try_recv_from(&mut buffer) {
+                Ok(received) => received,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // A datagram of ours met a closed port; the server will be missed soon enough.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error).context("the socket failed"),
+            };
+            // RFC 7983: these first bytes are DTLS.
+            if !dtls && matches!(buffer[..size].first(), Some(20..=63)) {
+                continue;
+            }
+            let Ok(receive) = Receive::new(Protocol::Udp, from, self.local, &buffer[..size]) else {
+                continue;
+            };
+            let input = Input::Receive(Instant::now(), receive);
+            if self.rtc.accepts(&input) {
+                self.rtc.handle_input(input)?;
+            }
         }
-        self.rtc.handle_input(input)?;
-        Ok(true)
+        Ok(())
     }
 
-    /// Everything that the connection has to say now; afterwards `timeout` holds when to come again.
-    pub(crate) fn poll(
-        &mut self,
-        mut send: impl FnMut(&Transmit),
-        events: &mut Vec<Event>,
-    ) -> anyhow::Result<()> {
+    /// Everything that the connection has to say now: datagrams leave, events are added. Afterwards `timeout` holds when
+    /// to come again. Returns how many datagrams the socket did not take.
+    pub(crate) fn poll(&mut self, events: &mut Vec<Event>) -> anyhow::Result<u64> {
+        let mut unsent = 0;
         loop {
             match self.rtc.poll_output()? {
-                Output::Transmit(transmit) => send(&transmit),
+                Output::Transmit(out) if out.proto == Protocol::Udp => {
+                    unsent += u64::from(self.socket.try_send_to(&out.contents, out.destination).is_err());
+                }
+                Output::Transmit(_) => {}
                 Output::Event(event) => events.push(event),
                 Output::Timeout(at) => {
                     self.timeout = at;
-                    return Ok(());
+                    return Ok(unsent);
                 }
             }
         }
@@ -247,8 +269,10 @@ fn sent_tracks(sdp: &str) -> BTreeMap<Mid, String> {
 mod tests {
     use super::*;
 
-    fn local() -> SocketAddr {
-        "127.0.0.1:5000".parse().unwrap()
+    async fn peer() -> Peer {
+        Peer::new(proto::SignalTarget::Publisher, std::net::Ipv4Addr::LOCALHOST.into(), Instant::now())
+            .await
+            .unwrap()
     }
 
     #[test]
@@ -261,10 +285,10 @@ mod tests {
         assert_eq!(tracks, [("a1".to_owned(), "TR_y".to_owned())]);
     }
 
-    #[test]
-    fn offers_are_made_one_at_a_time_and_only_when_something_is_wanted() {
-        let mut client = Peer::new(proto::SignalTarget::Publisher, local(), Instant::now()).unwrap();
-        let mut server = Peer::new(proto::SignalTarget::Publisher, local(), Instant::now()).unwrap();
+    #[tokio::test]
+    async fn offers_are_made_one_at_a_time_and_only_when_something_is_wanted() {
+        let mut client = peer().await;
+        let mut server = peer().await;
         assert!(client.offer().is_none(), "nothing is wanted");
         client.want(Change::Channels);
         let offer = client.offer().unwrap();
@@ -283,9 +307,9 @@ mod tests {
         assert_eq!(client.offer().unwrap().id, 3, "asked to offer though nothing changed");
     }
 
-    #[test]
-    fn simulcast_is_offered_with_its_rids() {
-        let mut client = Peer::new(proto::SignalTarget::Publisher, local(), Instant::now()).unwrap();
+    #[tokio::test]
+    async fn simulcast_is_offered_with_its_rids() {
+        let mut client = peer().await;
         let rids = vec!["q".to_owned(), "h".to_owned(), "f".to_owned()];
         client.want(Change::Send { cid: "cam".into(), kind: MediaKind::Video, rids });
         let sdp = client.offer().unwrap().sdp;

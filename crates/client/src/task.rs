@@ -1,15 +1,13 @@
 //! The task behind a client: one loop over socket, WebSocket, commands and clock.
 use std::collections::{HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, anyhow};
 use prost::Message as _;
 use sluice_livekit_proto as proto;
 use str0m::media::MediaKind;
-use str0m::net::Protocol;
 use str0m::{Event, Input};
-use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::media::{AudioShape, VideoShape};
@@ -19,8 +17,6 @@ use crate::signal::{Request, Response, Signal};
 use crate::stats::{DataSeen, Ended, Stats};
 use crate::{Options, Path, receive};
 
-/// Datagrams taken from the socket before the clock is looked at again.
-const MOST_AT_ONCE: usize = 64;
 /// Data messages that wait for their channel to open.
 const WAITING_DATA: usize = 64;
 /// Sections to receive in that a v1 client offers from the start, as browsers' SDKs do.
@@ -66,8 +62,6 @@ struct WaitingData {
 
 pub(crate) struct Task {
     signal: Option<Signal>,
-    socket: UdpSocket,
-    local: SocketAddr,
     options: Options,
     me: proto::ParticipantInfo,
     peers: Vec<Peer>,
@@ -87,22 +81,21 @@ pub(crate) struct Task {
 type Flow = Result<(), Ended>;
 
 impl Task {
-    pub(crate) fn new(
+    pub(crate) async fn new(
         signal: Signal,
-        socket: UdpSocket,
+        bind: IpAddr,
         join: &proto::JoinResponse,
         options: Options,
         stats: watch::Sender<Stats>,
         inbox: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let local = socket.local_addr()?;
-        let mut publisher = Peer::new(proto::SignalTarget::Publisher, local, now)?;
+        let mut publisher = Peer::new(proto::SignalTarget::Publisher, bind, now).await?;
         publisher.want(Change::Channels);
         let mut peers = Vec::new();
         match options.path {
             Path::V0 if join.subscriber_primary => {
-                peers = vec![publisher, Peer::new(proto::SignalTarget::Subscriber, local, now)?];
+                peers = vec![publisher, Peer::new(proto::SignalTarget::Subscriber, bind, now).await?];
             }
             Path::V0 => peers.push(publisher),
             Path::V1 => {
@@ -113,8 +106,6 @@ impl Task {
         let ping_interval = Duration::from_secs(u64::try_from(join.ping_interval).unwrap_or(0));
         Ok(Self {
             signal: Some(signal),
-            socket,
-            local,
             me: join.participant.clone().context("no participant")?,
             peers,
             publications: Vec::new(),
@@ -162,13 +153,12 @@ impl Task {
     /// One round: wait for something, take it in, let the connections speak.
     async fn turn(&mut self, end: Instant) -> Flow {
         self.offer().await?;
-        self.drain().await?;
+        self.drain()?;
         let wake = self.next_wake().min(end);
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         tokio::select! {
-            readable = self.socket.readable() => {
-                readable.map_err(|error| Ended::Media(format!("the socket failed: {error}")))?;
-                self.receive()?;
+            index = readable(&self.peers) => {
+                self.peers[index?].receive(!self.options.stall_handshake).map_err(media_failed)?;
             }
             message = signal.next() => {
                 let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
@@ -220,43 +210,11 @@ impl Task {
         Ok(())
     }
 
-    fn receive(&mut self) -> Flow {
-        let mut buffer = [0; 2_000];
-        for _ in 0..MOST_AT_ONCE {
-            let (size, from) = match self.socket.try_recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ok(()),
-                // Another datagram of ours met a closed port; the server will be missed soon enough.
-                Err(error) if error.kind() == std::io::ErrorKind::ConnectionRefused => continue,
-                Err(error) => return Err(Ended::Media(format!("the socket failed: {error}"))),
-            };
-            // RFC 7983: these first bytes are DTLS.
-            if self.options.stall_handshake && matches!(buffer[..size].first(), Some(20..=63)) {
-                continue;
-            }
-            let now = Instant::now();
-            for peer in &mut self.peers {
-                if peer.receive(now, from, self.local, &buffer[..size]).map_err(media_failed)? {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Lets every connection speak: datagrams to the socket, events to us.
-    async fn drain(&mut self) -> Flow {
+    fn drain(&mut self) -> Flow {
         for index in 0..self.peers.len() {
             let mut events = Vec::new();
-            let (socket, mut unsent) = (&self.socket, 0);
-            let send = |transmit: &str0m::net::Transmit| {
-                if transmit.proto == Protocol::Udp
-                    && socket.try_send_to(&transmit.contents, transmit.destination).is_err()
-                {
-                    unsent += 1;
-                }
-            };
-            self.peers[index].poll(send, &mut events).map_err(media_failed)?;
+            let unsent = self.peers[index].poll(&mut events).map_err(media_failed)?;
             if unsent > 0 {
                 self.stats.send_modify(|stats| stats.unsent_datagrams += unsent);
             }
@@ -513,6 +471,13 @@ impl Task {
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         signal.send(message).await.map_err(|error| Ended::Signal(format!("{error:#}")))
     }
+}
+
+/// Waits until a socket has something; which.
+async fn readable(peers: &[Peer]) -> Result<usize, Ended> {
+    let waiting = peers.iter().map(|peer| Box::pin(peer.socket.readable()));
+    let (result, index, _) = futures_util::future::select_all(waiting).await;
+    result.map(|()| index).map_err(media_failed)
 }
 
 fn media_failed(error: impl Into<anyhow::Error>) -> Ended {

@@ -13,6 +13,13 @@ use crate::section::{PublicationKey, SubscriptionKey};
 use crate::session::{Session, Subscription};
 use crate::shard::Shard;
 
+/// So much of the path is kept known for everybody who can watch anything: a viewer who enlarges a tile shall not wait for
+/// the estimator. Larger probes more than most viewers ever need; smaller delays the first sharp picture by seconds.
+const HEADROOM: Bitrate = Bitrate::kbps(2_500);
+
+/// What the lowest layer is taken to cost until it was measured.
+const UNMEASURED: Bitrate = Bitrate::kbps(100);
+
 /// A video subscription that takes part in the division.
 struct Contender {
     subscription: SubscriptionKey,
@@ -73,7 +80,9 @@ impl Shard {
         let claims: Vec<_> = contenders.iter().map(Contender::claim).collect();
         let plan = sluice_forward::allocate(&budget, &claims);
         session.path.allocated = plan.cost;
-        let desired = session.settings.max_send_bitrate.map_or(plan.desired, |most| plan.desired.min(most));
+        let watches = session.sections.iter().any(|s| s.kind == MediaKind::Video && s.peer_receives);
+        let desired = if watches { plan.desired.max(HEADROOM) } else { plan.desired };
+        let desired = session.settings.max_send_bitrate.map_or(desired, |most| desired.min(most));
         session.transport.set_desired(Bitrate::ZERO, desired);
         let mut touched = Vec::with_capacity(contenders.len());
         for (contender, grant) in contenders.iter().zip(&plan.grants) {
@@ -191,7 +200,7 @@ fn hindrance(
 }
 
 fn ladder(publication: &Publication, max_layer: Option<u8>, now: Instant) -> Ladder {
-    let layers: Vec<Layer> = publication
+    let mut layers: Vec<Layer> = publication
         .layers
         .iter()
         .enumerate()
@@ -204,6 +213,12 @@ fn ladder(publication: &Publication, max_layer: Option<u8>, now: Instant) -> Lad
         })
         .filter(|layer| max_layer.is_none_or(|most| layer.index <= most))
         .collect();
+    // The lowest layer begins before it was measured: a picture one second earlier is worth a second's excess.
+    if let Some(lowest) = layers.iter_mut().find(|layer| layer.active)
+        && lowest.bitrate == Bitrate::ZERO
+    {
+        lowest.bitrate = UNMEASURED;
+    }
     Ladder::new(&layers)
 }
 

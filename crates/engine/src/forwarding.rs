@@ -41,12 +41,13 @@ impl Shard {
             publication.voice.on_level(now, level);
         }
         room.lively = true;
-        self.fan_out(room_key, key, &packet, &arrival);
+        // Subscribers are given their layers first: a layer's first packet is often its key frame.
         if arrival.changed {
             self.on_publication_changed(now, room_key, key);
         }
+        self.fan_out(room_key, key, &packet, &arrival);
         // A new key frame ends a wait, for those who could use it.
-        if arrival.frame.starts_key_frame() {
+        if arrival.frame.is_some_and(|frame| frame.starts_key_frame()) {
             self.collect_waiters(room_key, key);
         }
         self.ask_for_key_frames(now, room_key, key);
@@ -142,19 +143,23 @@ fn offer(
         }
     }
     let payload_type = egress.payload_type?;
+    let Some(frame) = arrival.frame else {
+        egress.switcher.on_padding(arrival.layer, packet.sequence);
+        return None;
+    };
     let verdict = egress.switcher.on_packet(&Packet {
         layer: arrival.layer,
         seq: packet.sequence,
         timestamp: Timestamp(packet.timestamp),
         playout: arrival.playout,
         arrived: packet.received,
-        frame: arrival.frame,
+        frame,
     });
     let Verdict::Forward(forward) = verdict else {
         egress.totals.dropped += 1;
         return None;
     };
-    if arrival.frame.starts_key_frame() {
+    if frame.starts_key_frame() {
         egress.lost_picture = false;
     }
     let rewritten = Rewritten { sequence: forward.seq, timestamp: forward.timestamp.0, vp8: forward.vp8 };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use sluice_forward::{KeyFrameRequests, Meter, Timeline, Voice};
-use sluice_rtp::{Codec, FrameInfo, MediaKind, Timestamp};
+use sluice_rtp::{Codec, FrameInfo, MediaKind, ReadError, Timestamp};
 use smallvec::SmallVec;
 
 use crate::demux::SessionKey;
@@ -96,7 +96,8 @@ impl Layer {
 /// What one packet turned out to be.
 pub(crate) struct Arrival {
     pub(crate) layer: u8,
-    pub(crate) frame: FrameInfo,
+    /// `None`: padding, which belongs to no frame.
+    pub(crate) frame: Option<FrameInfo>,
     pub(crate) playout: Instant,
     /// Codec or the set of active layers changed.
     pub(crate) changed: bool,
@@ -206,7 +207,11 @@ impl Publication {
         let codec = self.payload?.codec;
         let index = self.layers.iter().position(|layer| layer.rid == packet.rid)?;
         let layer = &mut self.layers[index];
-        let frame = sluice_rtp::read(codec, &packet.payload, packet.marker).ok()?;
+        let frame = match sluice_rtp::read(codec, &packet.payload, packet.marker) {
+            Ok(frame) => Some(frame),
+            Err(ReadError::Empty) => None,
+            Err(ReadError::Truncated) => return None,
+        };
         let number = index as u8;
         let now = packet.received;
         let playout = self.timeline.playout(number, Timestamp(packet.timestamp), now);
@@ -219,7 +224,7 @@ impl Publication {
             changed = true;
         }
         layer.last_packet = Some(now);
-        if frame.starts_key_frame() && self.spec.kind == MediaKind::Video {
+        if let Some(frame) = frame.filter(|f| f.starts_key_frame() && self.spec.kind == MediaKind::Video) {
             layer.totals.key_frames += 1;
             layer.key_frames.on_key_frame();
             if let Some(size) = frame.resolution {

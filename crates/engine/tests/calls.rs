@@ -139,7 +139,7 @@ fn bob_gets_the_layer_that_he_asks_for_as_one_gapless_stream() {
         let bytes = if round % 2 == 0 { 1_100 } else { 300 };
         assert_eq!(shown(&world, bob), bytes, "round {round}");
     }
-    let mut oracle = sluice_forward::Conformance::new(sluice_rtp::Codec::Vp8);
+    let mut oracle = sluice_forward::conformance::Conformance::new(sluice_rtp::Codec::Vp8);
     for packet in &world.peers[bob].packets {
         let header = &packet.header;
         let timestamp = sluice_rtp::Timestamp(header.timestamp);
@@ -232,7 +232,11 @@ fn messages_reach_those_who_are_meant_and_carry_the_senders_name() {
     let mut world = World::new();
     for name in ["alice", "bob", "carol"] {
         let peer = world.join_with(name, name, Offerer::Peer, chat(name));
-        world.peer_offers(peer, |api| drop(api.add_channel("chat".into()))).unwrap();
+        world
+            .peer_offers(peer, |api| {
+                api.add_channel("chat".into());
+            })
+            .unwrap();
     }
     world.until("all channels open", |w| w.peers.iter().all(|p| !p.channels.is_empty()));
 
@@ -276,9 +280,10 @@ fn a_peer_that_never_connects_is_given_up() {
     let mut world = World::new();
     world.join("ghost", Offerer::Peer);
     world.run(62 * SECOND, |_, _| {});
-    let closed = world.events.iter().any(|event| {
-        matches!(event, EventKind::Session { reason: Some(CloseReason::Timeout), .. })
-    });
+    let closed = world
+        .events
+        .iter()
+        .any(|event| matches!(event, EventKind::Session { reason: Some(CloseReason::Timeout), .. }));
     assert!(closed, "{:?}", world.events);
 }
 
@@ -292,10 +297,7 @@ fn a_room_without_an_owner_ends_and_an_old_owner_is_refused() {
         action: RoomAction::Put { app_state: None, settings: None },
     };
     world.command(put(7)).unwrap();
-    assert_eq!(
-        world.command(put(6)).unwrap_err(),
-        CommandError::StaleOwner { given: 6, current: 7 },
-    );
+    assert_eq!(world.command(put(6)).unwrap_err(), CommandError::StaleOwner { given: 6, current: 7 },);
     for _ in 0..3 {
         world.run(100 * SECOND, |_, _| {});
         let Reply::Count(renewed) = world.command(Command::KeepAlive { owner_epoch: 7 }).unwrap() else {
@@ -336,10 +338,18 @@ fn garbage_from_the_network_and_from_callers_changes_nothing() {
             }
         }
     }
-    for sdp in ["", "v=0", "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 x y\r\n", &"a".repeat(2 << 20)] {
+    for sdp in [
+        "",
+        "v=0",
+        "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=audio 9 x y\r\n",
+        &"a".repeat(2 << 20),
+    ] {
         let step = command::NegotiationStep::RemoteOffer(sdp.to_owned());
         let error = world.act(RoomAction::Negotiate { session: session("alice"), step }).unwrap_err();
-        assert!(matches!(&error, CommandError::Invalid(text) if text.starts_with("remote_offer")), "{error:?}");
+        assert!(
+            matches!(&error, CommandError::Invalid(text) if text.starts_with("remote_offer")),
+            "{error:?}"
+        );
     }
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     assert_eq!(shown(&world, bob), 300, "the call goes on");

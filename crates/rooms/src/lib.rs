@@ -95,6 +95,5 @@ async fn attend(context: Arc<dialect::Context>, stop: CancellationToken) {
     let Some(position) = recovery::recover(&context, &stop).await else { return };
     let (node, every) = (context.node.clone(), context.settings.timings.keep_alive);
     tokio::spawn(node::watch::keep_alive(node, every, stop.clone()));
-    context.directory.open();
     node::watch::follow(context.node.clone(), context.directory.clone(), position, stop).await;
 }

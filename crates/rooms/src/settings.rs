@@ -59,7 +59,7 @@ pub struct Limits {
     pub metadata_bytes: usize,
     /// Bytes of one WebSocket message.
     pub message_bytes: usize,
-    /// Bytes of a request's URL.
+    /// Bytes of a request's URL. The HTTP library refuses more than 65,534 by itself, without a word.
     pub url_bytes: usize,
     /// Bytes of a `join_request` after decompression.
     pub join_request_bytes: usize,
@@ -127,7 +127,7 @@ impl Default for Limits {
             name_bytes: 256,
             metadata_bytes: 16 * 1024,
             message_bytes: 2 * 1024 * 1024,
-            url_bytes: 64 * 1024,
+            url_bytes: 65_000,
             join_request_bytes: 1024 * 1024,
             client_queue: 1_024,
             messages_per_second: 100,

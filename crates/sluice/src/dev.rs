@@ -7,8 +7,10 @@ mod token;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use sluice_rooms::token::TokenBuilder;
+use tokio_util::sync::CancellationToken;
 
 use crate::settings::{DEV_KEY, DEV_SECRET, Dev, Rooms, Secret, Sfu};
 use crate::{halves, observe, page, stop};
@@ -43,20 +45,22 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     let routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
     greet(settings, http, node.grpc_address());
 
-    let deadline = Duration::from_secs(settings.shutdown_seconds.into());
-    // Rooms end first, so that clients hear of it while the node still carries their media.
-    let node_stop = tokio_util::sync::CancellationToken::new();
-    let serving = {
-        let (stop, node_stop) = (stop.clone(), node_stop.clone());
-        async move {
-            let result = halves::serve_rooms(&rooms, listener, routes, stop).await;
-            node_stop.cancel();
-            result
-        }
-    };
-    stop::within(deadline, stop, async {
-        let (served, ()) = tokio::join!(serving, node.run_until(node_stop));
+    // Rooms end first, so that clients hear of it while the node still carries their media; if either fails, both end.
+    let (rooms_stop, node_stop) = (stop.child_token(), CancellationToken::new());
+    let serving = async {
+        let served = halves::serve_rooms(&rooms, listener, routes, rooms_stop.clone()).await;
+        node_stop.cancel();
         served
+    };
+    let forwarding = async {
+        let forwarded = node.run_until(node_stop.clone()).await.context("the node failed");
+        rooms_stop.cancel();
+        forwarded
+    };
+    let deadline = Duration::from_secs(settings.shutdown_seconds.into());
+    stop::within(deadline, stop, async {
+        let (served, forwarded) = tokio::join!(serving, forwarding);
+        served.and(forwarded)
     })
     .await
 }

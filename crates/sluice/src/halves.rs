@@ -24,7 +24,7 @@ pub(crate) async fn run_sfu(settings: &Sfu) -> anyhow::Result<()> {
     let node = start_node(settings).await?;
     tracing::info!(grpc = %node.grpc_address(), "the node runs");
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
-    stop::within(deadline, stop.clone(), async { Ok(node.run_until(stop).await) }).await
+    stop::within(deadline, stop.clone(), async { Ok(node.run_until(stop).await?) }).await
 }
 
 /// Runs room management until a signal.

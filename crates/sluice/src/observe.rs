@@ -1,4 +1,5 @@
 //! What an operator sees: log lines, `/metrics` for Prometheus, `/healthz`.
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -31,7 +32,9 @@ pub(crate) fn start_log(log: &Log) -> Result<(), SettingError> {
         source: None,
         problem: format!("{error}; write a level, or levels by module, e.g. `info,sluice_rooms=debug`"),
     })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colours = std::io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match log.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),

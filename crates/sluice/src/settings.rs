@@ -235,18 +235,16 @@ pub(crate) fn load<T: Serialize>(
     environment: Environment,
     flags: &Flags<'_, T>,
 ) -> Result<Settings, SettingError> {
-    let toml = match file {
-        Some(path) if !path.is_file() => {
-            return Err(SettingError {
-                setting: "--config".into(),
-                value: Some(path.display().to_string()),
-                source: None,
-                problem: "there is no such file; give the path of a TOML file, or leave it out".into(),
-            });
-        }
-        Some(path) => Toml::file_exact(path),
-        None => Toml::file_exact(DEFAULT_FILE),
-    };
+    if let Some(path) = file.filter(|path| !path.is_file()) {
+        return Err(SettingError {
+            setting: "--config".into(),
+            value: Some(path.display().to_string()),
+            source: None,
+            problem: "there is no such file; give the path of a TOML file, or leave it out".into(),
+        });
+    }
+    let default_file = Some(Path::new(DEFAULT_FILE)).filter(|path| path.is_file());
+    let toml = file.or(default_file).map_or_else(|| Toml::string(""), Toml::file_exact);
     Figment::from(Serialized::defaults(Settings::default()))
         .merge(toml)
         .merge(environment)

@@ -20,7 +20,7 @@ use str0m::crypto::CryptoProvider;
 use str0m::crypto::dtls::{DtlsCert, DtlsVersion};
 use str0m::media::KeyframeRequestKind;
 use str0m::net::Receive;
-use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, Vp8Descriptor};
+use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, Vp8Descriptor};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
 pub(crate) use self::negotiate::SectionChange;
@@ -316,17 +316,7 @@ impl Transport {
 
     fn translate(&mut self, event: Event) -> Option<TransportEvent> {
         Some(match event {
-            Event::RtpPacket(packet) => TransportEvent::Packet(MediaPacket {
-                mid: packet.header.ext_vals.mid?,
-                rid: packet.header.ext_vals.rid,
-                payload_type: *packet.header.payload_type,
-                sequence: *packet.seq_no,
-                timestamp: packet.header.timestamp,
-                marker: packet.header.marker,
-                extensions: Extensions::of(&packet.header.ext_vals),
-                payload: packet.payload,
-                received: packet.timestamp,
-            }),
+            Event::RtpPacket(packet) => TransportEvent::Packet(self.media_packet(packet)?),
             Event::Connected => TransportEvent::Connected,
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => TransportEvent::Disconnected,
             Event::IceConnectionStateChange(
@@ -377,6 +367,24 @@ impl Transport {
             },
             Event::MediaEgressStats(stats) => TransportEvent::Egress { mid: stats.mid, nacks: stats.nacks },
             _ => return None,
+        })
+    }
+
+    /// The section and layer come from the stream: browsers leave the header extensions that name them (RFC 8852, RFC 9143)
+    /// out of all but the first packets.
+    fn media_packet(&mut self, packet: RtpPacket) -> Option<MediaPacket> {
+        let mut api = self.rtc.direct_api();
+        let stream = api.stream_rx(&packet.header.ssrc)?;
+        Some(MediaPacket {
+            mid: stream.mid(),
+            rid: stream.rid(),
+            payload_type: *packet.header.payload_type,
+            sequence: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            extensions: Extensions::of(&packet.header.ext_vals),
+            payload: packet.payload,
+            received: packet.timestamp,
         })
     }
 

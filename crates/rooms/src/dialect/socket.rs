@@ -14,6 +14,9 @@ use crate::settings::Limits;
 
 /// One message must leave within this, or the client does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long we read on after our last word. A connection closed with unread bytes is reset, which can take our last word
+/// away from the client.
+const LINGER: Duration = Duration::from_secs(5);
 /// Seconds' worth of messages that may come at once: a client that joins announces and asks a lot.
 const BURST_SECONDS: f64 = 5.0;
 
@@ -74,26 +77,26 @@ impl Socket {
             Some(Ok(Message::Binary(bytes))) => bytes,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Heard::Noise,
             Some(Ok(Message::Text(_))) => {
-                self.close(close_code::UNSUPPORTED, "binary frames only");
+                self.say_goodbye(close_code::UNSUPPORTED, "binary frames only");
                 return Heard::Closed("text");
             }
             Some(Ok(Message::Close(_))) => return Heard::Closed("client"),
             Some(Err(_)) => {
                 // A frame over the limit ends here too: the codec answers nothing, so we say why.
-                self.close(close_code::POLICY, "the message is too large or the frame is broken");
+                self.say_goodbye(close_code::POLICY, "the message is too large or the frame is broken");
                 return Heard::Closed("broken");
             }
             None => return Heard::Closed("lost"),
         };
         if !self.rate.take(Instant::now()) {
-            self.close(close_code::POLICY, "too many messages");
+            self.say_goodbye(close_code::POLICY, "too many messages");
             return Heard::Closed("rate");
         }
         match livekit::SignalRequest::decode(bytes) {
             Ok(livekit::SignalRequest { message: Some(message) }) => Heard::Request(Box::new(message)),
             Ok(livekit::SignalRequest { message: None }) => Heard::Noise,
             Err(_) => {
-                self.close(close_code::INVALID, "malformed message");
+                self.say_goodbye(close_code::INVALID, "malformed message");
                 Heard::Closed("malformed")
             }
         }
@@ -107,14 +110,24 @@ impl Socket {
         })
     }
 
-    /// Says goodbye after what waits. Dropping the socket closes it without a word.
-    pub(crate) fn close(&self, code: u16, reason: &'static str) {
+    fn say_goodbye(&self, code: u16, reason: &'static str) {
         // A full queue means that the client does not read: it gets the bare end of the connection.
         drop(self.outgoing.try_send(Frame::Close(code, reason)));
     }
 
-    pub(crate) fn close_going_away(&self) {
-        self.close(close_code::AWAY, "the server restarts");
+    /// Says goodbye after what waits, and closes.
+    pub(crate) fn close(self, code: u16, reason: &'static str) {
+        self.say_goodbye(code, reason);
+        self.part();
+    }
+
+    /// Closes when what waits has gone out.
+    pub(crate) fn part(self) {
+        let Self { mut incoming, outgoing, .. } = self;
+        drop(outgoing);
+        tokio::spawn(tokio::time::timeout(LINGER, async move {
+            while let Some(Ok(_)) = incoming.next().await {}
+        }));
     }
 }
 

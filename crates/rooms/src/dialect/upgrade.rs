@@ -12,6 +12,8 @@ use axum::extract::{OriginalUri, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sluice_livekit_proto::DisconnectReason;
+use sluice_livekit_proto::leave_request::Action;
 use sluice_livekit_proto::signal_response::Message;
 use tokio::sync::mpsc;
 
@@ -19,7 +21,6 @@ use super::query::{Intent, IntentError};
 use super::socket::Socket;
 use super::{Arrival, Context, convert, join_request, peer};
 use crate::http::Refusal;
-use crate::room::Reason;
 use crate::token::{Claims, TokenError};
 
 type Shared = State<Arc<Context>>;
@@ -165,9 +166,9 @@ async fn connect(
     Ok(upgrade
         .on_upgrade(async move |websocket| {
             let socket = Socket::start(websocket, &limits);
-            let Some(arrivals) = arrivals else { return turn_away(&socket) };
+            let Some(arrivals) = arrivals else { return turn_away(socket) };
             if let Err(returned) = arrivals.send(Arrival { socket, claims, intent }).await {
-                turn_away(&returned.0.socket);
+                turn_away(returned.0.socket);
             }
         })
         .into_response())
@@ -206,12 +207,11 @@ async fn enter_to_the_end(
     joining.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "joining failed"))?
 }
 
-fn turn_away(socket: &Socket) {
+fn turn_away(socket: Socket) {
     metrics::counter!("sluice_rooms_resumes_refused_total").increment(1);
-    if let Some(leave) = convert::leave(Reason::Mismatch) {
-        if let Err(deaf) = socket.tell(Message::Leave(leave)) {
-            tracing::debug!(?deaf, "the client is gone again");
-        }
+    let leave = convert::leave_request(DisconnectReason::StateMismatch, Action::Reconnect);
+    if let Err(deaf) = socket.tell(Message::Leave(leave)) {
+        tracing::debug!(?deaf, "the client is gone again");
     }
     socket.close(close_code::NORMAL, "unknown participant");
 }

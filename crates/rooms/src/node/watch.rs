@@ -61,6 +61,8 @@ async fn follow_once(
                 let first = position.boot_id.is_empty();
                 *position = Position { boot_id: hello.boot_id, sequence: hello.sequence };
                 *back_off = BackOff::default();
+                // From here on no event is missed: rooms may begin.
+                directory.open();
                 if hello.reset && !first {
                     metrics::counter!("sluice_rooms_event_stream_resets_total").increment(1);
                     tracing::warn!(

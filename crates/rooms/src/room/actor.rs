@@ -13,11 +13,15 @@ use super::roster::{Outbox, Roster};
 use super::{Command, Entrant, Handle, JoinError, Joined, Notice, ROOM_MAILBOX, Reason};
 use crate::directory::Directory;
 use crate::model;
-use crate::node::{BackOff, Node, is_transient};
+use crate::node::{BackOff, Node, is_transient, now_ms};
 use crate::settings::seconds;
 
 /// Attempts to end a room at the node before it is left to an operator: about ten minutes.
 const MOST_DELETIONS: u32 = 200;
+
+/// Who joined this long before the node was asked may not have had its sessions yet. Should they be missing for good,
+/// its own calls to the node find out.
+const NEWCOMER_MS: i64 = 10_000;
 
 /// How a room begins.
 pub(crate) enum Beginning {
@@ -39,6 +43,8 @@ struct Actor {
     ends_at: Option<Instant>,
     /// Events up to this one are part of the picture already.
     sequence: u64,
+    /// When the node was last asked for its picture, milliseconds since the Unix epoch.
+    asked_at_ms: i64,
 }
 
 /// Starts a room's task. Commands wait until the room exists at the node; if it cannot be created, joins fail.
@@ -59,7 +65,7 @@ pub(crate) fn start(
     };
     let empty = if new { record.empty_timeout } else { record.departure_timeout };
     let ends_at = roster.is_empty().then(|| Instant::now() + seconds(empty));
-    let actor = Actor { record, roster, node, directory, itself, ends_at, sequence };
+    let actor = Actor { record, roster, node, directory, itself, ends_at, sequence, asked_at_ms: 0 };
     tokio::spawn(actor.run(mailbox, new, stop).instrument(span));
     handle
 }
@@ -105,6 +111,7 @@ impl Actor {
         loop {
             let end = self.ends_at;
             let command = tokio::select! {
+                biased;
                 // The process goes, the room stays: the node holds everything that the next process needs.
                 () = stop.cancelled() => return,
                 () = at(end) => break,
@@ -235,7 +242,8 @@ impl Actor {
         }
     }
 
-    fn ask_node(&self) {
+    fn ask_node(&mut self) {
+        self.asked_at_ms = now_ms();
         let (node, room) = (self.node.clone(), self.itself.clone());
         let task = async move {
             let mut back_off = BackOff::default();
@@ -265,6 +273,10 @@ impl Actor {
         self.sequence = room.event_sequence;
         let mut outbox = Outbox::new();
         for id in self.roster.ids() {
+            let joined = self.roster.seat(&id).map(|seat| seat.presence.participant.joined_at_ms);
+            if joined.is_none_or(|joined| joined > self.asked_at_ms - NEWCOMER_MS) {
+                continue;
+            }
             let of_id = room.sessions.iter().filter(|session| session.participant_id == id);
             let sessions: Arc<[sfu::Session]> = of_id.cloned().collect();
             outbox.push((id, Notice::Compare(sessions)));

@@ -141,3 +141,10 @@ fn what_is_shown_holds_no_secret() {
         assert!(!text.contains("abcdefghijklmnopq") && !text.contains("tttttttt"), "{text}");
     }
 }
+
+#[test]
+fn without_a_file_there_is_nothing_to_read() {
+    let cli = Cli::parse_from(["sluice", "dev"]);
+    let flags = Flags { section: "dev", flags: &crate::cli::DevFlags::default(), log: &cli.common.log };
+    assert_eq!(load(None, environment(&[]), &flags).unwrap().dev, Dev::default());
+}

@@ -1,16 +1,18 @@
 //! A client's WebSocket arrives: the first words to one that joins, and to one that comes back.
+use axum::extract::ws::close_code;
 use sluice_livekit_proto as livekit;
 use sluice_livekit_proto::signal_response::Message as Response;
 use tokio::time::Instant;
 
 use super::super::query::Early;
+use super::speakers::Speakers;
 use super::{Arrival, Peer, convert};
 use crate::room::Reason;
 
 impl Peer {
     pub(super) async fn arrive(&mut self, arrival: Arrival) {
         if let Some(old) = self.signal.socket.take() {
-            old.close(axum::extract::ws::close_code::NORMAL, "replaced by a newer connection");
+            old.close(close_code::NORMAL, "replaced by a newer connection");
         }
         let now = Instant::now();
         let resumes = arrival.intent.resume.is_some();
@@ -71,8 +73,14 @@ impl Peer {
             server_info: Some(convert::server_info()),
             ..Default::default()
         }));
+        let missed = std::mem::take(&mut self.people.missed);
         let everybody = std::iter::once(&self.people.me).chain(self.people.others.values());
-        let participants = everybody.map(|presence| convert::participant(presence)).collect();
+        let present = everybody.map(|presence| convert::participant(presence));
+        // Departures first: somebody may have left and come again.
+        let participants = missed.into_iter().chain(present).collect();
+        // What the client was told of these may not have reached it.
+        self.people.speakers = Speakers::default();
+        self.people.qualities.clear();
         self.tell(Response::Update(livekit::ParticipantUpdate { participants }));
         let room = Some(self.room_info());
         self.tell(Response::RoomUpdate(livekit::RoomUpdate { room }));

@@ -1,10 +1,12 @@
 //! How a participant's task begins: somebody joins, or a restarted process finds the participant at the node.
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::StatusCode;
 use sluice_api::sfu::v1 as sfu;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tonic::{Code, Status};
 use tracing::Instrument;
 
 use super::super::query::Intent;
@@ -30,35 +32,73 @@ impl From<JoinError> for Refusal {
     }
 }
 
+/// A room that the node lost ends as soon as it hears of that.
+const ROOM_END: Duration = Duration::from_secs(3);
+
+/// Why a participant could not be created.
+enum Failure {
+    Refused(Refusal),
+    /// The node does not know the room.
+    RoomLost(Handle),
+}
+
 /// Joins, creates the first session, and starts the task. Its WebSocket follows through the returned sender.
+///
+/// If the node lost the room (it started anew, and we have not heard of it), the room is over: the next one is joined.
 pub(crate) async fn enter(
     context: Arc<Context>,
     claims: &Claims,
     intent: &Intent,
 ) -> Result<mpsc::Sender<Arrival>, Refusal> {
+    let room = match try_enter(context.clone(), claims, intent).await {
+        Ok(arrivals) => return Ok(arrivals),
+        Err(Failure::Refused(refusal)) => return Err(refusal),
+        Err(Failure::RoomLost(room)) => room,
+    };
+    let unreachable = || JoinError::Node("it does not know the room".into());
+    if room.commands.send(Command::Compare).await.is_err() {
+        tracing::debug!("the room has ended already");
+    }
+    if tokio::time::timeout(ROOM_END, room.commands.closed()).await.is_err() {
+        return Err(unreachable().into());
+    }
+    match try_enter(context, claims, intent).await {
+        Ok(arrivals) => Ok(arrivals),
+        Err(Failure::Refused(refusal)) => Err(refusal),
+        Err(Failure::RoomLost(_)) => Err(unreachable().into()),
+    }
+}
+
+async fn try_enter(
+    context: Arc<Context>,
+    claims: &Claims,
+    intent: &Intent,
+) -> Result<mpsc::Sender<Arrival>, Failure> {
     let participant = participant(claims, intent);
     let (door, mailboxes) = doors();
     let arrivals = door.arrivals.clone();
     let client = intent.client.clone();
     let entrant = Entrant { participant, client: client.clone(), door };
-    let (room, joined) = context.directory.join(&claims.video.room, entrant).await?;
+    let joined = context.directory.join(&claims.video.room, entrant).await;
+    let (room, joined) = joined.map_err(|error| Failure::Refused(error.into()))?;
     let memory = model::Member {
         participant: Some(joined.me.participant.clone()),
         client: Some(client.clone()),
         ..Default::default()
     };
     let span = span(&joined);
-    let mut peer = Peer::new(context.clone(), room.clone(), joined, memory);
+    let peer = Peer::new(context.clone(), room.clone(), joined, memory);
     let id = peer.id().to_owned();
-    let request = peer.sessions.put_primary(peer.scope(), &peer.people.me, &client, &peer.people.memory);
-    if let Err(status) = context.node.put_session(request).await {
+    if let Err(status) = peer.begin().await {
         tracing::warn!(code = ?status.code(), message = status.message(), "the node created no session");
         give_up(&room, id).await;
         let (node, scope) = (context.node.clone(), peer.scope());
         tokio::spawn(peer.sessions.delete(node, scope));
-        return Err(JoinError::Node(status.message().to_owned()).into());
+        return Err(match status.code() {
+            Code::NotFound => Failure::RoomLost(room),
+            _ => Failure::Refused(JoinError::Node(status.message().to_owned()).into()),
+        });
     }
-    peer.declare_subscriptions();
     tokio::spawn(peer.run(mailboxes).instrument(span));
     Ok(arrivals)
 }
@@ -163,18 +203,40 @@ pub(crate) fn tracks(sessions: &[sfu::Session]) -> Vec<Arc<model::Track>> {
 }
 
 impl Peer {
+    /// Creates the first session, and says what it shall get: before the client can offer, so that the node needs no
+    /// second round for it.
+    fn begin(&self) -> impl Future<Output = Result<(), Status>> + Send + use<> {
+        let node = self.context.node.clone();
+        let session =
+            self.sessions.put_primary(self.scope(), &self.people.me, self.client(), &self.people.memory);
+        let subscriptions = self.subscriptions().filter(|request| !request.subscriptions.is_empty());
+        async move {
+            node.put_session(session).await?;
+            match subscriptions {
+                Some(request) => node.set_subscriptions(request).await,
+                None => Ok(()),
+            }
+        }
+    }
+
     /// Declares all subscriptions anew.
     pub(super) fn declare_subscriptions(&mut self) {
-        let Some(session_id) = self.sessions.subscriber.clone() else { return };
+        if let Some(request) = self.subscriptions() {
+            self.push(Step::SetSubscriptions(request));
+        }
+    }
+
+    fn subscriptions(&self) -> Option<sfu::SetSubscriptionsRequest> {
+        let session_id = self.sessions.subscriber.clone()?;
         let track = |track_id: &str| self.find_track(track_id).map(|(_, track)| &**track);
         let subscriptions = self.subscribing.declare(track);
         let scope = self.scope();
-        self.push(Step::SetSubscriptions(sfu::SetSubscriptionsRequest {
+        Some(sfu::SetSubscriptionsRequest {
             room_id: scope.room_id,
             owner_epoch: scope.epoch,
             session_id,
             subscriptions,
-        }));
+        })
     }
 
     /// Declares all publications anew.

@@ -5,8 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use axum::extract::ws::close_code;
 use prost::Message as _;
 use sluice_api::sfu::v1 as sfu;
+use sluice_livekit_proto as livekit;
 use sluice_livekit_proto::signal_response::Message as Response;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -14,6 +16,7 @@ use tokio::time::Instant;
 use super::socket::{Deaf, Heard, Socket};
 use super::{Arrival, Context, convert};
 use crate::model;
+use crate::node::now_ms;
 use crate::node::steps::{Step, Steps};
 use crate::room::{Change, Command, Handle, Joined, Notice, Presence, Reason};
 use crate::settings::seconds;
@@ -66,6 +69,8 @@ struct People {
     memory: model::Member,
     speakers: Speakers,
     qualities: BTreeMap<String, sfu::Quality>,
+    /// Who left while the client was away: it must hear of it when it comes back.
+    missed: Vec<livekit::ParticipantInfo>,
 }
 
 /// The client's connection, and its times.
@@ -102,11 +107,8 @@ impl Peer {
         let mut subscribing = Subscribing::new(client.adaptive_stream);
         subscribing.want(joined.wanted);
         let patience = seconds(timings.answer);
-        let rounds = Rounds {
-            offers: Offers::new(patience),
-            requests: Requests::new(patience),
-            offer_ids: Default::default(),
-        };
+        let offers = Offers::new(patience, offers_before(&joined.me.participant));
+        let rounds = Rounds { offers, requests: Requests::new(patience), offer_ids: Default::default() };
         let signal = Signal {
             socket: None,
             claims: None,
@@ -116,13 +118,13 @@ impl Peer {
             drop_next_resume: false,
         };
         let others = joined.others.into_iter().map(|other| (other.id().to_owned(), other)).collect();
-        let (speakers, qualities) = Default::default();
+        let (speakers, qualities, missed) = Default::default();
         Self {
             sessions: Sessions::new(&joined.me, &client),
             steps: Steps::new(context.node.clone()),
             qualities: Qualities::new(seconds(timings.quality_lowering)),
             publishing: Publishing::default(),
-            people: People { me: joined.me, others, memory, speakers, qualities },
+            people: People { me: joined.me, others, memory, speakers, qualities, missed },
             record: joined.room,
             ended: None,
             context,
@@ -148,10 +150,12 @@ impl Peer {
         loop {
             let deadline = self.deadline();
             tokio::select! {
+                // In this order: when the process goes, the room's task goes too, which must not look like being given up.
+                biased;
                 () = stop.cancelled() => {
                     // The process goes, the participant stays: its client comes back to the next process.
                     if let Some(socket) = self.signal.socket.take() {
-                        socket.close_going_away();
+                        socket.close(close_code::AWAY, "the server restarts");
                     }
                     return;
                 }
@@ -194,9 +198,8 @@ impl Peer {
 
     /// The connection is gone; the participant stays for a while.
     fn detach(&mut self, why: &'static str) {
-        if self.signal.socket.take().is_none() {
-            return;
-        }
+        let Some(socket) = self.signal.socket.take() else { return };
+        socket.part();
         tracing::info!(why, "signal connection lost");
         metrics::counter!("sluice_rooms_signal_losses_total", "why" => why).increment(1);
         self.signal.gone_at = Some(Instant::now() + seconds(self.context.settings.timings.resume));
@@ -302,7 +305,7 @@ impl Peer {
             self.tell(Response::Leave(leave));
         }
         if let Some(socket) = self.signal.socket.take() {
-            socket.close(axum::extract::ws::close_code::NORMAL, reason.as_str());
+            socket.close(close_code::NORMAL, reason.as_str());
         }
         let leave = Command::Leave { participant_id: self.id().to_owned(), reason };
         if self.room.commands.send(leave).await.is_err() {
@@ -311,6 +314,13 @@ impl Peer {
         let (node, scope) = (self.context.node.clone(), self.scope());
         self.sessions.delete(node, scope).await;
     }
+}
+
+/// More offers than a participant of this age can have had, so that numbers go on growing after a restart: a round takes
+/// at least a round trip, and rounds do not follow each other for long.
+fn offers_before(participant: &model::Participant) -> u32 {
+    let age_ms = (now_ms() - participant.joined_at_ms).max(0);
+    u32::try_from(age_ms / 100).unwrap_or(u32::MAX / 2)
 }
 
 async fn hear(socket: &mut Option<Socket>) -> Heard {

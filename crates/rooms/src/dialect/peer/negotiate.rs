@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use super::rounds::{Missing, Next};
 use super::{Peer, convert};
 use crate::node::steps::{Done, Step};
-use crate::room::{Change, Reason};
+use crate::room::{Change, Command, Reason};
 
 /// A client's offers that may wait for the node.
 const MOST_OFFERS: usize = 8;
@@ -124,7 +124,7 @@ impl Peer {
                 None => {}
             },
             (_, Ok(_)) => {}
-            (step, Err(status)) => self.failed(&step, &status),
+            (step, Err(status)) => self.failed(&step, &status).await,
         }
     }
 
@@ -163,7 +163,7 @@ impl Peer {
         self.say(Change::TrackEnded(track_id)).await;
     }
 
-    fn failed(&mut self, step: &Step, status: &Status) {
+    async fn failed(&mut self, step: &Step, status: &Status) {
         let what = match step {
             Step::PutSession(_) => "session",
             Step::SetPublications(_) => "publications",
@@ -179,6 +179,13 @@ impl Peer {
             // A track that just ended.
             (Step::SetMuted(_), Code::NotFound) => {}
             (Step::Negotiate(_), Code::InvalidArgument) => self.end(Reason::NoAnswer),
+            (_, Code::NotFound) => {
+                // Our session is gone, perhaps with the whole room.
+                if self.room.commands.send(Command::Compare).await.is_err() {
+                    tracing::debug!("the room has ended");
+                }
+                self.end(Reason::Mismatch);
+            }
             _ => self.end(Reason::Mismatch),
         }
     }

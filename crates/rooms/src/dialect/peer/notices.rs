@@ -9,6 +9,9 @@ use tokio::time::Instant;
 use super::{Peer, convert};
 use crate::room::{Change, Notice, Presence, Reason};
 
+/// Departures that a client which is away a moment shall hear of: more than any room holds.
+const MOST_MISSED: usize = 10_000;
+
 impl Peer {
     pub(super) async fn notice(&mut self, notice: Notice) {
         match notice {
@@ -70,7 +73,11 @@ impl Peer {
         for track in &presence.tracks {
             self.subscribing.forget(&track.track_id);
         }
-        let participants = vec![convert::gone(presence, reason)];
+        let gone = convert::gone(presence, reason);
+        if self.signal.socket.is_none() && self.people.missed.len() < MOST_MISSED {
+            self.people.missed.push(gone.clone());
+        }
+        let participants = vec![gone];
         self.tell(Response::Update(livekit::ParticipantUpdate { participants }));
     }
 

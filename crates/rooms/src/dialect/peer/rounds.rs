@@ -46,8 +46,9 @@ pub(super) struct Offers {
 }
 
 impl Offers {
-    pub(super) fn new(patience: Duration) -> Self {
-        Self { state: State::Idle, last_id: 0, again: false, restart: false, patience }
+    /// Offers are numbered from after `last_id`.
+    pub(super) fn new(patience: Duration, last_id: u32) -> Self {
+        Self { state: State::Idle, last_id, again: false, restart: false, patience }
     }
 
     /// Something changed.
@@ -159,9 +160,10 @@ impl Requests {
         self.ask(now)
     }
 
-    /// The client offers.
+    /// The client offers. That settles what was needed so far; what is needed from now on may be too late for it.
     pub(super) fn offered(&mut self) {
         self.asked = None;
+        self.wanted = None;
         self.hold_until = None;
         self.under_way += 1;
     }
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn one_offer_at_a_time_and_changes_meanwhile_make_one_more() {
         let now = Instant::now();
-        let mut offers = Offers::new(PATIENCE);
+        let mut offers = Offers::new(PATIENCE, 0);
         assert_eq!(offers.needed(), Next::Create { ice_restart: false });
         assert_eq!(offers.needed(), Next::Nothing);
         let id = sent(offers.created("v=0".into(), now));
@@ -235,18 +237,18 @@ mod tests {
     #[test]
     fn a_client_that_comes_back_gets_an_offer_with_new_credentials_whatever_was_under_way() {
         let now = Instant::now();
-        let mut waiting = Offers::new(PATIENCE);
+        let mut waiting = Offers::new(PATIENCE, 0);
         waiting.needed();
         waiting.created("v=0".into(), now);
         assert_eq!(waiting.resumed(), Next::Create { ice_restart: true });
 
-        let mut creating = Offers::new(PATIENCE);
+        let mut creating = Offers::new(PATIENCE, 0);
         creating.needed();
         assert_eq!(creating.resumed(), Next::Nothing);
         assert_eq!(creating.created("old".into(), now), Next::Create { ice_restart: true });
         sent(creating.created("new".into(), now));
 
-        let mut applying = Offers::new(PATIENCE);
+        let mut applying = Offers::new(PATIENCE, 0);
         applying.needed();
         let id = sent(applying.created("v=0".into(), now));
         applying.answered(id);
@@ -266,10 +268,13 @@ mod tests {
         assert_eq!(requests.needed(ONE, now), None);
         requests.offered();
         assert_eq!(requests.deadline(), None);
+        assert_eq!(requests.answered(NONE, now), None, "all was said before the offer");
+        requests.offered();
+        assert_eq!(requests.needed(ONE, now), None);
         assert_eq!(
             requests.answered(NONE, now),
             Some(NONE),
-            "the second need may be settled: a plain round tells"
+            "perhaps too late for that offer: a plain round tells"
         );
     }
 
