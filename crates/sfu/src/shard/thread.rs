@@ -118,7 +118,7 @@ impl<E: Engine> ShardThread<E> {
         let now = self.clock();
         let commands = self.take_commands(now);
         let frames = self.take_frames(now);
-        self.take_datagrams(now);
+        self.take_datagrams();
         self.think();
         commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
     }
@@ -166,18 +166,12 @@ impl<E: Engine> ShardThread<E> {
         taken
     }
 
-    fn take_datagrams(&mut self, now: Instant) {
-        let engine = &mut self.engine;
-        self.sockets.receive(&mut self.counters, |received, destination| {
-            engine.handle(
-                now,
-                Input::Datagram(Datagram {
-                    protocol: Protocol::Udp,
-                    source: received.source,
-                    destination,
-                    contents: received.contents,
-                }),
-            );
+    fn take_datagrams(&mut self) {
+        let (engine, told) = (&mut self.engine, self.told);
+        self.sockets.receive(&mut self.counters, |now, received, destination| {
+            let (source, contents) = (received.source, received.contents);
+            let datagram = Datagram { protocol: Protocol::Udp, source, destination, contents };
+            engine.handle(now.max(told), Input::Datagram(datagram));
         });
     }
 
