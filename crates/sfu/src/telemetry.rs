@@ -93,10 +93,14 @@ pub(crate) fn tcp_frame_dropped() {
     counter!("sluice_node_tcp_frames_dropped_total", "direction" => "in").increment(1);
 }
 
-/// An event was numbered, and `lost` were lost before it.
-pub(crate) fn event(lost: u64) {
+/// An event was numbered.
+pub(crate) fn event() {
     counter!("sluice_node_events_total").increment(1);
-    counter!("sluice_node_events_lost_total").increment(lost);
+}
+
+/// Events were lost before they were numbered.
+pub(crate) fn events_lost(count: u64) {
+    counter!("sluice_node_events_lost_total").increment(count);
 }
 
 /// What the node as a whole knows of itself.

@@ -147,7 +147,7 @@ impl PuppetShard {
     }
 
     async fn note(&mut self) -> Note {
-        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap().0
+        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap()
     }
 
     pub(crate) fn stop(self) {

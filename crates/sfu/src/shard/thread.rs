@@ -239,6 +239,7 @@ impl<E: Engine> ShardThread<E> {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.outbox.mend();
         self.counters.tcp_connections = self.connections.len() as u64;
         self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
         let (counters, sends) = (self.engine.counters(), self.sockets.counters());
