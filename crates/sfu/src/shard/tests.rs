@@ -134,7 +134,8 @@ impl PuppetShard {
         let (outbox, notes) = outbox::outbox();
         let ended = CancellationToken::new();
         let config = Config::default();
-        let parts = Parts { config, sockets, outbox, command_queue, ended: ended.clone() };
+        let alive = tokio_util::task::TaskTracker::new().token();
+        let parts = Parts { config, sockets, outbox, command_queue, ended: ended.clone(), alive };
         let (handle, thread) = spawn_with::<Puppet>(parts).unwrap();
         PuppetShard { handle, notes, thread, address, ended }
     }
@@ -147,7 +148,7 @@ impl PuppetShard {
     }
 
     async fn note(&mut self) -> Note {
-        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap().0
+        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap()
     }
 
     pub(crate) fn stop(self) {

@@ -42,7 +42,6 @@ pub(super) struct ShardThread<E> {
     outbox: Outbox,
     counters: IoCounters,
     meter: Meter,
-    report: Arc<ReportCell>,
     deadline: Instant,
     /// The latest time that the engine was told: it must never go back.
     told: Instant,
@@ -68,8 +67,7 @@ impl<E: Engine> ShardThread<E> {
             rooms: FxHashSet::default(),
             outbox,
             counters: IoCounters::default(),
-            meter: Meter::new(now),
-            report,
+            meter: Meter::new(now, report),
             deadline: now,
             told: now,
         }
@@ -239,10 +237,11 @@ impl<E: Engine> ShardThread<E> {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.outbox.mend();
         self.counters.tcp_connections = self.connections.len() as u64;
         self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
         let (counters, sends) = (self.engine.counters(), self.sockets.counters());
-        self.meter.publish(now, &self.report, counters, sends, self.counters);
+        self.meter.publish(now, counters, sends, self.counters);
     }
 
     /// Tells peers and callers that it is over.
