@@ -172,6 +172,9 @@ pub(crate) fn restore(context: Arc<Context>, room: Handle, record: model::Room, 
         Joined { room: record, me: restored.presence.clone(), others: Vec::new(), wanted: Arc::from([]) };
     let span = span(&joined);
     let mut peer = Peer::new(context, room, joined, restored.memory);
+    for track in &restored.presence.tracks {
+        peer.qualities.begun(&track.track_id, Instant::now());
+    }
     peer.publishing = Publishing::restore(tracks(&restored.sessions));
     for session in &restored.sessions {
         peer.subscribing.restore(&session.subscriptions);

@@ -143,6 +143,7 @@ impl Peer {
         let bound = self.publishing.bind(&response.bindings);
         for track in bound.begun {
             tracing::info!(track = track.track_id, name = track.name, "track published");
+            self.qualities.begun(&track.track_id, Instant::now());
             self.say(Change::Track(track)).await;
         }
         for track_id in bound.ended {
