@@ -214,7 +214,7 @@ function transportOf(report: RTCStatsReport): string[] {
 }
 
 function preset(width: number, height: number, framesPerSecond: number): VideoPreset {
-  return new VideoPreset(width, height, width >= 320 ? 250_000 : 120_000, framesPerSecond);
+  return new VideoPreset(width, height, 100_000 + width * height, framesPerSecond);
 }
 
 export type ClientApi = typeof client;

@@ -42,7 +42,6 @@ pub(super) struct ShardThread<E> {
     outbox: Outbox,
     counters: IoCounters,
     meter: Meter,
-    report: Arc<ReportCell>,
     deadline: Instant,
     /// The latest time that the engine was told: it must never go back.
     told: Instant,
@@ -68,8 +67,7 @@ impl<E: Engine> ShardThread<E> {
             rooms: FxHashSet::default(),
             outbox,
             counters: IoCounters::default(),
-            meter: Meter::new(now),
-            report,
+            meter: Meter::new(now, report),
             deadline: now,
             told: now,
         }
@@ -118,7 +116,7 @@ impl<E: Engine> ShardThread<E> {
         let now = self.clock();
         let commands = self.take_commands(now);
         let frames = self.take_frames(now);
-        self.take_datagrams(now);
+        self.take_datagrams();
         self.think();
         commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
     }
@@ -166,18 +164,12 @@ impl<E: Engine> ShardThread<E> {
         taken
     }
 
-    fn take_datagrams(&mut self, now: Instant) {
-        let engine = &mut self.engine;
-        self.sockets.receive(&mut self.counters, |received, destination| {
-            engine.handle(
-                now,
-                Input::Datagram(Datagram {
-                    protocol: Protocol::Udp,
-                    source: received.source,
-                    destination,
-                    contents: received.contents,
-                }),
-            );
+    fn take_datagrams(&mut self) {
+        let (engine, told) = (&mut self.engine, self.told);
+        self.sockets.receive(&mut self.counters, |now, received, destination| {
+            let (source, contents) = (received.source, received.contents);
+            let datagram = Datagram { protocol: Protocol::Udp, source, destination, contents };
+            engine.handle(now.max(told), Input::Datagram(datagram));
         });
     }
 
@@ -245,10 +237,11 @@ impl<E: Engine> ShardThread<E> {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.outbox.mend();
         self.counters.tcp_connections = self.connections.len() as u64;
         self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
         let (counters, sends) = (self.engine.counters(), self.sockets.counters());
-        self.meter.publish(now, &self.report, counters, sends, self.counters);
+        self.meter.publish(now, counters, sends, self.counters);
     }
 
     /// Tells peers and callers that it is over.

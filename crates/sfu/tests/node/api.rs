@@ -164,11 +164,13 @@ async fn the_node_says_what_it_is() {
     settings.shards = 2;
     let node = start(settings).await;
     let mut client = node.client().await;
+    client.put_room(put_room("r", 1)).await.unwrap();
     let info = client.get_node(api::GetNodeRequest {}).await.unwrap().into_inner().node.unwrap();
     assert_eq!((info.node_id.as_str(), info.draining), ("test", false));
     assert_eq!(info.boot_id.len(), 32);
     assert!(info.started_at_ms > 1_700_000_000_000);
-    assert_eq!(info.load.unwrap().shard_busy.len(), 2);
+    let load = info.load.unwrap();
+    assert_eq!((load.rooms, load.shard_busy.len()), (1, 2));
     let udp = info.media_addresses.iter().filter(|address| address.starts_with("udp://127.0.0.1:"));
     assert_eq!(udp.count(), 2, "{:?}", info.media_addresses);
     assert!(info.media_addresses.iter().any(|address| address.starts_with("tcp://127.0.0.1:")));

@@ -148,3 +148,18 @@ fn without_a_file_there_is_nothing_to_read() {
     let flags = Flags { section: "dev", flags: &crate::cli::DevFlags::default(), log: &cli.common.log };
     assert_eq!(load(None, environment(&[]), &flags).unwrap().dev, Dev::default());
 }
+
+#[test]
+fn every_setting_is_documented() {
+    let document = include_str!("../../../../docs/settings.md");
+    let settings = toml::Table::try_from(Settings::default()).unwrap();
+    for (section, settings) in settings {
+        assert!(document.contains(&format!("## `[{section}]`")), "docs/settings.md has no section [{section}]");
+        for (name, value) in settings.as_table().unwrap() {
+            assert!(document.contains(&format!("| `{name}` |")), "docs/settings.md lacks `{name}` of [{section}]");
+            for inner in value.as_table().into_iter().flat_map(|table| table.keys()) {
+                assert!(document.contains(&format!("`{inner}`")), "docs/settings.md lacks `{section}.{name}.{inner}`");
+            }
+        }
+    }
+}

@@ -214,7 +214,10 @@ fn layers(described: &[livekit::VideoLayer], svc: bool) -> Vec<Layer> {
         bitrate: layer.bitrate,
         rid: rid(index, layer),
     });
-    layers.collect()
+    let mut layers: Vec<_> = layers.collect();
+    // Some applications list their simulcast presets in another order than the qualities' names suggest.
+    layers.sort_by_key(|layer| layer.width.saturating_mul(layer.height));
+    layers
 }
 
 /// Letters and digits (RFC 8851 section 10), and two that are in use; or none.
