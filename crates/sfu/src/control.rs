@@ -140,6 +140,10 @@ impl Control {
         }
     }
 
+    pub(crate) fn media_addresses(&self) -> &[String] {
+        &self.identity.media_addresses
+    }
+
     /// What the node is and how it does.
     pub(crate) fn node(&self) -> api::Node {
         // Rooms are known at once; the rest is of the last second.
