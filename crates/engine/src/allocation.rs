@@ -17,6 +17,10 @@ use crate::shard::Shard;
 /// the estimator. Larger probes more than most viewers ever need; smaller delays the first sharp picture by seconds.
 const HEADROOM: Bitrate = Bitrate::kbps(2_500);
 
+/// An estimate below this is not believed: with next to nothing on the way it measures the scheduler, not the path. Larger
+/// would flood a truly narrow path; smaller would pause still pictures of a few kbit/s.
+const LEAST: Bitrate = Bitrate::kbps(200);
+
 /// What the lowest layer is taken to cost until it was measured.
 const UNMEASURED: Bitrate = Bitrate::kbps(100);
 
@@ -73,6 +77,8 @@ impl Shard {
         }
 
         let mut budget = session.path.window.budget(now, audio);
+        budget.estimate = budget.estimate.max(LEAST);
+        budget.floor = budget.floor.max(LEAST);
         if let Some(most) = session.settings.max_send_bitrate {
             budget.estimate = budget.estimate.min(most);
             budget.floor = budget.floor.min(most);
@@ -84,6 +90,15 @@ impl Shard {
         let desired = if watches { plan.desired.max(HEADROOM) } else { plan.desired };
         let desired = session.settings.max_send_bitrate.map_or(desired, |most| desired.min(most));
         session.transport.set_desired(Bitrate::ZERO, desired);
+        tracing::trace!(
+            session = %session.id,
+            estimate = %budget.estimate,
+            floor = %budget.floor,
+            %desired,
+            cost = %plan.cost,
+            grants = ?plan.grants,
+            "allocated"
+        );
         let mut touched = Vec::with_capacity(contenders.len());
         for (contender, grant) in contenders.iter().zip(&plan.grants) {
             if grant_to(session, contender, grant) {

@@ -62,8 +62,8 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Bytes of data messages that may wait for a session.
     pub data_queue_bytes: usize,
-    /// Video packets kept per outgoing stream for retransmission. 100 cover 0.3 s of 2.5 Mbit/s; each costs a pointer
-    /// to the shared payload and about 200 bytes.
+    /// Video packets kept per outgoing stream for retransmission: 128 cover half a second of 2.5 Mbit/s. Each costs about
+    /// half a kilobyte although payloads are shared; fewer lose more on long paths.
     pub rtx_video_packets: usize,
     /// Audio packets kept per outgoing stream for retransmission.
     pub rtx_audio_packets: usize,
@@ -84,8 +84,8 @@ impl Default for Limits {
             message_bytes: 65_535,
             messages_per_second: 500,
             data_queue_bytes: 1 << 20,
-            rtx_video_packets: 512,
-            rtx_audio_packets: 50,
+            rtx_video_packets: 128,
+            rtx_audio_packets: 32,
         }
     }
 }

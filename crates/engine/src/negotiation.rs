@@ -46,6 +46,7 @@ impl Shard {
                 String::new()
             }
         };
+        tracing::trace!(session = %self.sessions[key].id, sdp, "negotiated");
         let ufrag = self.sessions[key].transport.ufrag();
         self.name_session(key, ufrag);
         self.sessions[key].negotiation_announced = false;

@@ -178,13 +178,17 @@ impl Publication {
             let spec = specs.iter().max_by_key(|l| l.width * l.height).cloned().unwrap_or_default();
             SmallVec::from_iter([Layer::new(None, LayerSpec { rid: String::new(), ..spec }, now)])
         } else {
-            rids.iter()
-                .take(sluice_forward::MAX_LAYERS)
+            // The declaration tells their order; descriptions list them in any.
+            let place = |rid: &Rid| specs.iter().position(|l| l.rid == **rid).unwrap_or(specs.len());
+            let mut rids = rids.to_vec();
+            rids.sort_by_key(place);
+            rids.truncate(sluice_forward::MAX_LAYERS);
+            rids.into_iter()
                 .enumerate()
                 .map(|(index, rid)| {
-                    let named = specs.iter().find(|l| l.rid == **rid).or_else(|| specs.get(index));
+                    let named = specs.iter().find(|l| l.rid == *rid).or_else(|| specs.get(index));
                     let spec = named.cloned().unwrap_or_default();
-                    Layer::new(Some(*rid), LayerSpec { rid: rid.to_string(), ..spec }, now)
+                    Layer::new(Some(rid), LayerSpec { rid: rid.to_string(), ..spec }, now)
                 })
                 .collect()
         };

@@ -47,12 +47,16 @@ pub struct IceServer {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// TCP connections of clients, WebSockets and others.
+    pub connections: usize,
     /// Rooms in this process.
     pub rooms: usize,
     /// Participants in a room.
     pub participants: usize,
     /// Tracks of a participant, announced ones included.
     pub tracks: usize,
+    /// Tracks that a participant gets. The node bounds the sections of a session description too (300 by default).
+    pub subscriptions: usize,
     /// Bytes of a room name, an identity or a participant's name.
     pub name_bytes: usize,
     /// Bytes of a participant's metadata, and again of its attributes together. The node stores both within 64 KiB.
@@ -85,6 +89,8 @@ pub struct Timings {
     pub ping_interval: u32,
     /// A WebSocket on which nothing was heard for this long is closed.
     pub ping_timeout: u32,
+    /// A TCP connection on which nothing comes in for this long is closed.
+    pub idle: u32,
     /// A client must answer an offer within this, or join anew.
     pub answer: u32,
     /// Participants get a fresh token this often.
@@ -121,9 +127,11 @@ impl Default for Settings {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 20_000,
             rooms: 10_000,
             participants: 1_000,
             tracks: 32,
+            subscriptions: 200,
             name_bytes: 256,
             metadata_bytes: 16 * 1024,
             message_bytes: 2 * 1024 * 1024,
@@ -144,6 +152,7 @@ impl Default for Timings {
             resume_after_restart: 60,
             ping_interval: 5,
             ping_timeout: 15,
+            idle: 60,
             answer: 15,
             refresh_token: 300,
             token_validity: 600,

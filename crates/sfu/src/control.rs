@@ -140,15 +140,20 @@ impl Control {
         }
     }
 
+    pub(crate) fn media_addresses(&self) -> &[String] {
+        &self.identity.media_addresses
+    }
+
     /// What the node is and how it does.
     pub(crate) fn node(&self) -> api::Node {
-        let mut load = api::Load::default();
+        // Rooms are known at once; the rest is of the last second.
+        let rooms = u32::try_from(self.directory.len()).unwrap_or(u32::MAX);
+        let mut load = api::Load { rooms, ..Default::default() };
         for shard in &self.shards {
             let report = shard.report.read();
             let add = |sum: &mut u32, count: u64| {
                 *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
             };
-            add(&mut load.rooms, report.counters.rooms);
             add(&mut load.sessions, report.counters.sessions);
             add(&mut load.publications, report.counters.publications);
             add(&mut load.subscriptions, report.counters.subscriptions);
@@ -169,15 +174,16 @@ impl Control {
 
     /// Numbers the shards' events and keeps the directory, until all shards are gone.
     pub(crate) async fn read_notes(self: Arc<Self>, mut notes: Notes) {
-        while let Some((note, lost)) = notes.next().await {
-            if lost > 0 {
-                tracing::warn!(lost, "events were lost: watchers will fetch snapshots");
-                self.events.skip(lost);
-            }
+        while let Some(note) = notes.next().await {
             match note {
                 Note::PutSettled { room, exists } => self.directory.settle(&room, exists),
+                Note::Lost(count) => {
+                    tracing::warn!(count, "events were lost: watchers will fetch snapshots");
+                    telemetry::events_lost(count);
+                    self.events.skip(count);
+                }
                 Note::Event(event, at) => {
-                    telemetry::event(lost);
+                    telemetry::event();
                     self.events.append(event.room.as_str(), at, convert::event(&event.kind));
                     if matches!(event.kind, EventKind::RoomEnded { .. }) {
                         self.directory.ended(&event.room);

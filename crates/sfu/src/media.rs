@@ -32,6 +32,7 @@ impl MediaSockets {
             let bind = |plan: &BindPlan| bind_udp(plan, port, settings.buffers());
             udp.push(plans.iter().map(bind).collect::<Result<_, _>>()?);
         }
+        warn_of_small_buffers(settings.buffers(), udp.iter().flatten());
         let bind = |plan: &BindPlan| media.tcp_port.map(|port| bind_tcp(plan, port));
         let tcp = plans.iter().filter_map(bind).collect::<Result<_, _>>()?;
         Ok(MediaSockets { udp, tcp })
@@ -93,15 +94,22 @@ fn bind_udp(plan: &BindPlan, port: u16, wanted: BufferSizes) -> Result<(UdpSocke
     let bound = UdpSocket::bind(address, wanted);
     let socket =
         bound.map_err(|error| StartError::Bind { what: "a UDP socket for media", address, error })?;
-    let (local, granted) = (socket.local_address(), socket.buffers());
-    if granted.receive < wanted.receive || granted.send < wanted.send {
+    let map = AddressMap::new(plan, socket.local_address());
+    Ok((socket, map))
+}
+
+fn warn_of_small_buffers<'a>(
+    wanted: BufferSizes,
+    sockets: impl Iterator<Item = &'a (UdpSocket, AddressMap)>,
+) {
+    let smaller = |granted: &BufferSizes| granted.receive < wanted.receive || granted.send < wanted.send;
+    if let Some(granted) = sockets.map(|(socket, _)| socket.buffers()).find(smaller) {
         tracing::warn!(
-            %local, ?wanted, ?granted,
+            ?wanted,
+            ?granted,
             "the kernel grants smaller socket buffers: raise net.core.rmem_max and net.core.wmem_max"
         );
     }
-    let map = AddressMap::new(plan, local);
-    Ok((socket, map))
 }
 
 fn bind_tcp(plan: &BindPlan, port: u16) -> Result<(std::net::TcpListener, AddressMap), StartError> {

@@ -61,6 +61,9 @@ pub enum RunError {
     /// A shard's thread is gone; the log says why.
     #[error("a shard ended unexpectedly")]
     Shard,
+    /// A shard's thread does not end; only the end of the process can end it.
+    #[error("a shard hangs")]
+    ShardHangs,
     /// The API cannot be served any more.
     #[error("the gRPC server failed: {0}")]
     Server(#[from] tonic::transport::Error),
@@ -94,9 +97,20 @@ pub struct Node {
 struct Shards {
     handles: Vec<ShardHandle>,
     threads: Vec<JoinHandle<()>>,
+    /// Empty once all threads have ended.
+    alive: TaskTracker,
 }
 
 impl Shards {
+    /// Waits until all threads have ended. Fails if one panicked, or does not end in time.
+    async fn join(&mut self) -> Result<(), RunError> {
+        self.alive.close();
+        tokio::time::timeout(PATIENCE, self.alive.wait()).await.map_err(|_| RunError::ShardHangs)?;
+        // They have nothing left to do, so this does not block.
+        let joined: Vec<_> = self.threads.drain(..).map(JoinHandle::join).collect();
+        if joined.iter().all(Result::is_ok) { Ok(()) } else { Err(RunError::Shard) }
+    }
+
     fn stop(&self) {
         for shard in &self.handles {
             shard.mailbox.stop();
@@ -137,7 +151,8 @@ impl Node {
         let grpc_address = grpc.address;
         let server = tokio::spawn(grpc.serve(control.clone(), settings.grpc.token, shutdown.clone()));
         let node = settings.node_id;
-        tracing::info!(node, %grpc_address, shards = shards.handles.len(), ?media_addresses, "node started");
+        let media = control.media_addresses().join(" ");
+        tracing::info!(node, %grpc_address, shards = shards.handles.len(), media, "node started");
         Ok(Node {
             grpc_address,
             media_addresses,
@@ -176,13 +191,14 @@ impl Node {
         }
         self.control.stop();
         self.shards.stop();
-        let threads = std::mem::take(&mut self.shards.threads);
-        let join = || threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count();
-        if tokio::task::spawn_blocking(join).await? > 0 {
-            result = Err(RunError::Shard);
+        match self.shards.join().await {
+            // Watchers see the rooms end before their streams do.
+            Ok(()) => (&mut self.notes).await?,
+            Err(error) => {
+                self.notes.abort();
+                result = result.and(Err(error));
+            }
         }
-        // Watchers see the rooms end before their streams do.
-        (&mut self.notes).await?;
         self.control.events.close();
         self.shutdown.cancel();
         if tokio::time::timeout(PATIENCE, self.tasks.wait()).await.is_err() {
@@ -233,6 +249,7 @@ fn start_shards(
             outbox: outbox.clone(),
             command_queue: settings.grpc.command_queue,
             ended: ended.clone(),
+            alive: shards.alive.token(),
         };
         let spawned = shard::spawn(parts);
         let (handle, thread) =

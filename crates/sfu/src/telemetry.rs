@@ -25,6 +25,11 @@ pub(crate) fn describe() {
         "sluice_node_shard_busy",
         "Share of the last second that a shard's thread worked, 0 to 1."
     );
+    describe_gauge!(
+        "sluice_node_shard_silent_seconds",
+        Unit::Seconds,
+        "Time since a shard last reported: it does so every second, unless it hangs."
+    );
     describe_counter!("sluice_node_faults_total", "Rooms or shards ended by a fault of the node.");
     describe_counter!("sluice_node_sessions_connected_total", "Sessions that connected.");
     describe_counter!("sluice_node_sessions_timed_out_total", "Sessions closed by a timeout.");
@@ -93,10 +98,14 @@ pub(crate) fn tcp_frame_dropped() {
     counter!("sluice_node_tcp_frames_dropped_total", "direction" => "in").increment(1);
 }
 
-/// An event was numbered, and `lost` were lost before it.
-pub(crate) fn event(lost: u64) {
+/// An event was numbered.
+pub(crate) fn event() {
     counter!("sluice_node_events_total").increment(1);
-    counter!("sluice_node_events_lost_total").increment(lost);
+}
+
+/// Events were lost before they were numbered.
+pub(crate) fn events_lost(count: u64) {
+    counter!("sluice_node_events_lost_total").increment(count);
 }
 
 /// What the node as a whole knows of itself.
@@ -114,12 +123,14 @@ pub(crate) fn socket_drops(shard: usize, drops: u64) {
 pub(crate) fn shard(shard: usize, report: &Report) {
     let shard = shard.to_string();
     let Report { counters, sends, io, busy, .. } = report;
+    let age = report.at.map_or(0.0, |at| at.elapsed().as_secs_f64());
     for (name, value) in [
         ("sluice_node_rooms", counters.rooms as f64),
         ("sluice_node_sessions", counters.sessions as f64),
         ("sluice_node_publications", counters.publications as f64),
         ("sluice_node_subscriptions", counters.subscriptions as f64),
         ("sluice_node_shard_busy", f64::from(*busy)),
+        ("sluice_node_shard_silent_seconds", age),
         ("sluice_node_send_queue_bytes", io.queued_bytes as f64),
         ("sluice_node_tcp_connections", io.tcp_connections as f64),
     ] {

@@ -17,14 +17,17 @@ export interface Scene {
 
 export async function scene(test: TestContext, server?: Server): Promise<Scene> {
   const running = server ?? (await startServer(test.name));
-  if (!server) test.after(() => running.stop());
   const pages = await servePage();
-  test.after(() => pages.stop());
   const browsers = new Map<Browser['name'], Promise<Browser>>();
-  test.after(async () => {
-    for (const browser of browsers.values()) await (await browser).close();
-  });
+  const participants: Participant[] = [];
   test.diagnostic(`server log: ${running.logFile}`);
+  // The server ends last, so that what the pages log is about the test and not about its end.
+  test.after(async () => {
+    for (const participant of participants) reportLog(test, participant);
+    for (const browser of browsers.values()) await (await browser).close();
+    await pages.stop();
+    await running.stop();
+  });
   return {
     server: running,
     pageUrl: pages.url,
@@ -34,9 +37,17 @@ export async function scene(test: TestContext, server?: Server): Promise<Scene> 
         browser = kind === 'firefox' ? openFirefox(look.tone) : openChromium();
         browsers.set(kind, browser);
       }
-      return Participant.open(await browser, pages.url, look);
+      const participant = await Participant.open(await browser, pages.url, look);
+      participants.push(participant);
+      return participant;
     },
   };
+}
+
+/** What the page complained of: it explains most failures. */
+function reportLog(test: TestContext, participant: Participant): void {
+  const lines = participant.log.filter((line) => /^(error|warn|uncaught)/.test(line));
+  for (const line of lines.slice(-15)) test.diagnostic(`${participant.name}'s page: ${line.slice(0, 300)}`);
 }
 
 /** Everybody joins and publishes a picture and a tone. */
@@ -61,9 +72,14 @@ export function pairs(people: Participant[]): [receiver: Participant, sender: Pa
 }
 
 export async function everybodySeesAndHearsEverybody(people: Participant[], within = 20_000): Promise<void> {
-  await Promise.all(
-    pairs(people).flatMap(([receiver, sender]) => [receiver.sees(sender, within), receiver.hears(sender, within)]),
-  );
+  const waits = pairs(people).flatMap(([receiver, sender]) => [
+    receiver.sees(sender, within),
+    receiver.hears(sender, within),
+  ]);
+  const failures = (await Promise.allSettled(waits)).filter((result) => result.status === 'rejected');
+  if (failures.length === 0) return;
+  const reasons = failures.map(({ reason }) => (reason instanceof Error ? reason.message : String(reason)));
+  throw new Error(`${failures.length} of ${waits.length} streams are missing or wrong:\n${reasons.join('\n')}`);
 }
 
 export interface Frozen {
@@ -86,14 +102,4 @@ export async function watchForFreezes(people: Participant[], forMs: number): Pro
     ),
   );
   return reports.flat().map(({ stream, frozenMs, longestGapMs, frames }) => ({ stream, frozenMs, longestGapMs, frames }));
-}
-
-/** Whatever the pages logged, for a failure's report. */
-export function attachLogs(test: TestContext, people: Participant[]): void {
-  test.after(() => {
-    for (const participant of people) {
-      const lines = participant.log.filter((line) => /^(error|warn|uncaught)/.test(line)).slice(-15);
-      for (const line of lines) test.diagnostic(`${participant.name}: ${line.slice(0, 300)}`);
-    }
-  });
 }

@@ -1,6 +1,6 @@
 // A real server for one test: started on free ports, ended by its pid, its log kept.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { join } from 'node:path';
@@ -77,9 +77,12 @@ export function spawnSluice(
 ): SluiceProcess {
   const folder = join(RESULTS, test.replace(/[^a-z0-9]+/gi, '-').toLowerCase());
   mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'sluice.toml'), '');
   const logFile = join(folder, `${name}.log`);
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(sluiceBinary(), args, {
+    // A developer's own sluice.toml must not reach the tests.
+    cwd: folder,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...withoutSettings(process.env), RUST_BACKTRACE: '1', ...environment },
   });

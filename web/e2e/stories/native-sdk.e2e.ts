@@ -19,7 +19,7 @@ import {
 } from '@livekit/rtc-node';
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attachLogs, scene } from '../harness/call.ts';
+import { scene } from '../harness/call.ts';
 import { LOOKS, sameColour } from '../harness/participant.ts';
 import { until } from '../harness/wait.ts';
 import type { Colour } from '../page/picture.ts';
@@ -31,7 +31,6 @@ const SAMPLE_RATE = 48_000;
 test('the native SDK and Chromium see and hear each other', { timeout: 90_000 }, async (t) => {
   const stage = await scene(t);
   const chrome = await stage.participant(LOOKS[1]);
-  attachLogs(t, [chrome]);
   await chrome.join(stage.server, 'native', { path: 'v1' });
   await chrome.publishBoth();
 

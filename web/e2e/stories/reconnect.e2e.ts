@@ -1,7 +1,7 @@
 // The signalling breaks and comes back; the call goes on.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { attachLogs, everybodyJoins, everybodySeesAndHearsEverybody, scene, type SignalPath } from '../harness/call.ts';
+import { everybodyJoins, everybodySeesAndHearsEverybody, scene, type SignalPath } from '../harness/call.ts';
 import type { SimulationScenario } from 'livekit-client';
 import { until } from '../harness/wait.ts';
 
@@ -20,7 +20,6 @@ for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
 async function comesBack(t: TestContext, path: SignalPath, scenario: SimulationScenario): Promise<void> {
   const stage = await scene(t);
   const people = await everybodyJoins(stage, 'reconnect', [path, path]);
-  attachLogs(t, people);
   const [ana, ben] = people;
   assert.ok(ana && ben);
   await everybodySeesAndHearsEverybody(people);

@@ -1,14 +1,13 @@
 // What happens in a room besides pictures: messages, mutes, subscriptions, metadata, coming and going.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { attachLogs, everybodyJoins, scene, type SignalPath } from '../harness/call.ts';
+import { everybodyJoins, scene, type SignalPath } from '../harness/call.ts';
 import { until } from '../harness/wait.ts';
 
 for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
   test(`messages reach whom they are meant for, and nobody else (${path})`, { timeout: 90_000 }, async (t) => {
     const stage = await scene(t);
     const people = await everybodyJoins(stage, 'messages', [path, path, path]);
-    attachLogs(t, people);
     const [ana, ben, caro] = people;
     assert.ok(ana && ben && caro);
     await Promise.all([ana, ben, caro].map((who) => until('all are there', async () => (await who.call('people')).length === 2, { within: 10_000 })));
@@ -43,7 +42,6 @@ for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
   test(`mute, unmute, unsubscribe, subscribe, unpublish, metadata, leave (${path})`, { timeout: 120_000 }, async (t) => {
     const stage = await scene(t);
     const people = await everybodyJoins(stage, 'life', [path, path]);
-    attachLogs(t, people);
     const [ana, ben] = people;
     assert.ok(ana && ben);
     await Promise.all([ana.sees(ben), ben.sees(ana), ana.hears(ben), ben.hears(ana)]);
@@ -91,7 +89,6 @@ for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
 test('whoever speaks is told to the others', { timeout: 60_000 }, async (t) => {
   const stage = await scene(t);
   const people = await everybodyJoins(stage, 'speakers', ['v1', 'v1']);
-  attachLogs(t, people);
   const [ana, ben] = people;
   assert.ok(ana && ben);
   await ben.call('mute', 'microphone');

@@ -1,7 +1,7 @@
 // Room management dies and comes back. The node forwards on, nobody's picture stops, nobody is thrown out.
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
-import { attachLogs, everybodyJoins, everybodySeesAndHearsEverybody, pairs, scene, type SignalPath } from '../harness/call.ts';
+import { everybodyJoins, everybodySeesAndHearsEverybody, pairs, scene, type SignalPath } from '../harness/call.ts';
 import { startHalves } from '../harness/halves.ts';
 import { LOOKS, type Participant } from '../harness/participant.ts';
 import { until } from '../harness/wait.ts';
@@ -17,10 +17,8 @@ for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
 
 async function roomsRestart(t: TestContext, path: SignalPath): Promise<void> {
   const halves = await startHalves(t.name);
-  t.after(() => halves.stop());
   const stage = await scene(t, halves);
   const people = await everybodyJoins(stage, 'restart', [path, path]);
-  attachLogs(t, people);
   const [ana, ben] = people;
   assert.ok(ana && ben);
   await everybodySeesAndHearsEverybody(people);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { attachLogs, everybodyJoins, everybodySeesAndHearsEverybody, scene, type SignalPath } from '../harness/call.ts';
+import { everybodyJoins, everybodySeesAndHearsEverybody, scene, type SignalPath } from '../harness/call.ts';
 
 const INSIDE = 'SLUICE_E2E_INSIDE_NAMESPACE';
 
@@ -13,7 +13,6 @@ if (process.env[INSIDE]) {
     test(`UDP is dropped, the call goes over TCP (${path})`, { timeout: 120_000 }, async (t) => {
       const stage = await scene(t);
       const people = await everybodyJoins(stage, 'firewall', [path, path]);
-      attachLogs(t, people);
       await everybodySeesAndHearsEverybody(people, 40_000);
       for (const who of people) {
         const transports = await who.call('transports');

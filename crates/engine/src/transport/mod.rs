@@ -130,6 +130,8 @@ pub(crate) enum Polled {
 }
 
 /// What happened on a transport.
+// One exists at a time: a box would cost an allocation and save nothing.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum TransportEvent {
     Connected,
     Disconnected,

@@ -57,6 +57,7 @@ pub(crate) struct Mailbox {
     commands: SyncSender<Envelope>,
     tcp: SyncSender<TcpInput>,
     bell: Arc<Bell>,
+    pub(super) reply_timeout: Duration,
 }
 
 /// The shard's end.
@@ -97,7 +98,12 @@ pub(super) fn mailbox(registry: &Registry, command_queue: usize) -> io::Result<(
     let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), stop: AtomicBool::new(false) });
     let (command_sender, commands) = sync_channel(command_queue);
     let (tcp_sender, tcp) = sync_channel(TCP_QUEUE);
-    let mailbox = Mailbox { commands: command_sender, tcp: tcp_sender, bell: bell.clone() };
+    let mailbox = Mailbox {
+        commands: command_sender,
+        tcp: tcp_sender,
+        bell: bell.clone(),
+        reply_timeout: REPLY_TIMEOUT,
+    };
     Ok((mailbox, Inbox { commands, tcp, bell }))
 }
 
@@ -109,7 +115,7 @@ impl Mailbox {
 
     /// Waits for the reply to what was posted.
     pub(crate) async fn answer(&self, answer: Answer) -> Result<Reply, CallError> {
-        match tokio::time::timeout(REPLY_TIMEOUT, answer).await {
+        match tokio::time::timeout(self.reply_timeout, answer).await {
             Ok(Ok(reply)) => Ok(reply?),
             Ok(Err(_)) => Err(CallError::Gone),
             Err(_) => Err(CallError::Timeout),

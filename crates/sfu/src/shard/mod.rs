@@ -22,6 +22,7 @@ use std::time::Instant;
 
 use sluice_engine::{Config, Shard};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub(crate) use connections::{TcpInput, TcpPeer};
 pub(crate) use guard::Engine;
@@ -48,6 +49,8 @@ pub(crate) struct Parts {
     pub(crate) command_queue: usize,
     /// Cancelled when the thread ends, for whatever reason.
     pub(crate) ended: CancellationToken,
+    /// Held by the thread until it ends.
+    pub(crate) alive: TaskTrackerToken,
 }
 
 /// Starts a shard's thread. It ends, and closes its sockets, after [`Mailbox::stop`].
@@ -56,7 +59,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
 }
 
 fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
-    let Parts { config, mut sockets, outbox, command_queue, ended } = parts;
+    let Parts { config, mut sockets, outbox, command_queue, ended, alive } = parts;
     let poll = mio::Poll::new()?;
     sockets.register(poll.registry())?;
     let (mailbox, inbox) = mailbox::mailbox(poll.registry(), command_queue)?;
@@ -65,7 +68,7 @@ fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()
     let name = format!("shard-{}", config.shard);
     let engine = Guarded::<E>::new(Instant::now(), config).map_err(io::Error::other)?;
     let thread = std::thread::Builder::new().name(name).spawn(move || {
-        let _ended = ended.drop_guard();
+        let _held = (ended.drop_guard(), alive);
         thread::ShardThread::new(poll, engine, sockets, inbox, outbox, report).run();
     })?;
     Ok((handle, thread))

@@ -1,6 +1,6 @@
 //! What a shard publishes of itself once a second.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use sluice_engine::Counters;
@@ -12,6 +12,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 /// A shard's figures, at most about a second old.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Report {
+    /// When it was published; `None` for a shard that has not reported yet.
+    pub(crate) at: Option<Instant>,
     /// Of the engine.
     pub(crate) counters: Counters,
     /// Of all its UDP sockets.
@@ -63,14 +65,15 @@ impl ReportCell {
 
 /// Measures how busy the thread is, and says when a report is due.
 pub(super) struct Meter {
+    cell: Arc<ReportCell>,
     since: Instant,
     busy: Duration,
     packets: (u64, u64),
 }
 
 impl Meter {
-    pub(super) fn new(now: Instant) -> Self {
-        Meter { since: now, busy: Duration::ZERO, packets: (0, 0) }
+    pub(super) fn new(now: Instant, cell: Arc<ReportCell>) -> Self {
+        Meter { cell, since: now, busy: Duration::ZERO, packets: (0, 0) }
     }
 
     /// The thread worked for so long.
@@ -82,17 +85,11 @@ impl Meter {
         now.saturating_duration_since(self.since) >= PERIOD
     }
 
-    pub(super) fn publish(
-        &mut self,
-        now: Instant,
-        cell: &ReportCell,
-        counters: Counters,
-        sends: SendCounters,
-        io: IoCounters,
-    ) {
+    pub(super) fn publish(&mut self, now: Instant, counters: Counters, sends: SendCounters, io: IoCounters) {
         let period = now.saturating_duration_since(self.since).as_secs_f64();
         let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / period).round() as u64;
-        cell.publish(Report {
+        self.cell.publish(Report {
+            at: Some(now),
             counters,
             sends,
             io,
@@ -100,8 +97,9 @@ impl Meter {
             packets_in_per_second: rate(counters.packets_in, self.packets.0),
             packets_out_per_second: rate(counters.packets_out, self.packets.1),
         });
-        *self =
-            Meter { since: now, busy: Duration::ZERO, packets: (counters.packets_in, counters.packets_out) };
+        self.since = now;
+        self.busy = Duration::ZERO;
+        self.packets = (counters.packets_in, counters.packets_out);
     }
 }
 
@@ -112,18 +110,19 @@ mod tests {
     #[test]
     fn rates_are_those_of_the_last_period() {
         let start = Instant::now();
-        let (mut meter, cell) = (Meter::new(start), ReportCell::default());
+        let cell = Arc::<ReportCell>::default();
+        let mut meter = Meter::new(start, cell.clone());
         let mut counters = Counters { packets_in: 1_000, ..Counters::default() };
         let second = start + PERIOD;
         assert!(!meter.is_due(start + PERIOD / 2));
         assert!(meter.is_due(second));
         meter.worked(PERIOD / 4);
-        meter.publish(second, &cell, counters, SendCounters::default(), IoCounters::default());
+        meter.publish(second, counters, SendCounters::default(), IoCounters::default());
         assert_eq!((cell.read().packets_in_per_second, cell.read().busy), (1_000, 0.25));
 
         counters.packets_in = 1_600;
         counters.packets_out = 400;
-        meter.publish(second + 2 * PERIOD, &cell, counters, SendCounters::default(), IoCounters::default());
+        meter.publish(second + 2 * PERIOD, counters, SendCounters::default(), IoCounters::default());
         let report = cell.read();
         assert_eq!((report.packets_in_per_second, report.packets_out_per_second), (300, 200));
         assert_eq!(report.busy, 0.0);

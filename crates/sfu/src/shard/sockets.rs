@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
 
 use mio::event::Event;
 use mio::{Interest, Registry, Token};
@@ -10,9 +11,12 @@ use sluice_net::{ReceiveBuffer, Received, SendCounters, Sender, UdpSocket};
 use super::report::IoCounters;
 use crate::addresses::AddressMap;
 
-/// Batches that one socket may hand in before timers, commands and the other socket get their turn. Up to 32 messages
-/// each, so about a millisecond of work.
-const BATCHES: usize = 16;
+/// Datagrams that one socket hands in before their consequences are sent, and timers and commands get their turn. More
+/// makes longer trains of datagrams per subscriber, and every one of them later.
+const DATAGRAMS: usize = 256;
+
+/// Failed receive calls in a turn, after which a socket waits for its next datagram.
+const ERRORS: usize = 4;
 
 struct MediaSocket {
     udp: UdpSocket,
@@ -66,27 +70,33 @@ impl Sockets {
         self.sockets.iter().any(|socket| socket.readable)
     }
 
-    /// Hands in what came, with the address that the peer used.
+    /// Hands in what came, with the time of its batch and the address that the peer used.
     pub(super) fn receive(
         &mut self,
         counters: &mut IoCounters,
-        mut each: impl FnMut(Received<'_>, SocketAddr),
+        mut each: impl FnMut(Instant, Received<'_>, SocketAddr),
     ) {
         for socket in &mut self.sockets {
-            for _ in 0..BATCHES {
-                if !socket.readable {
-                    break;
-                }
-                let addresses = &socket.addresses;
+            let (mut handed_in, mut errors) = (0, 0);
+            while socket.readable && handed_in < DATAGRAMS {
+                let (now, addresses) = (Instant::now(), &socket.addresses);
                 let result = socket.udp.receive(&mut self.buffer, |datagram| {
                     if let Some(destination) = addresses.translate(datagram.destination_ip) {
-                        each(datagram, destination);
+                        each(now, datagram, destination);
                     }
                 });
+                // A batch of which nothing was fit to hand in counts too, so that none goes on forever.
+                handed_in += 1;
                 match result {
-                    Ok(_) => {}
+                    Ok(taken) => {
+                        handed_in += taken.datagrams;
+                        socket.readable = taken.more;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
                     Err(error) => {
+                        // A pending error is reported once; one that stays must not keep the thread busy.
+                        errors += 1;
+                        socket.readable = errors < ERRORS;
                         counters.receive_errors += 1;
                         tracing::debug!(%error, address = %socket.udp.local_address(), "receive failed");
                     }

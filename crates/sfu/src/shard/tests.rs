@@ -134,7 +134,8 @@ impl PuppetShard {
         let (outbox, notes) = outbox::outbox();
         let ended = CancellationToken::new();
         let config = Config::default();
-        let parts = Parts { config, sockets, outbox, command_queue, ended: ended.clone() };
+        let alive = tokio_util::task::TaskTracker::new().token();
+        let parts = Parts { config, sockets, outbox, command_queue, ended: ended.clone(), alive };
         let (handle, thread) = spawn_with::<Puppet>(parts).unwrap();
         PuppetShard { handle, notes, thread, address, ended }
     }
@@ -147,12 +148,38 @@ impl PuppetShard {
     }
 
     async fn note(&mut self) -> Note {
-        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap().0
+        tokio::time::timeout(PATIENCE, self.notes.next()).await.unwrap().unwrap()
     }
 
     pub(crate) fn stop(self) {
         self.handle.mailbox.stop();
         self.thread.join().unwrap();
+    }
+}
+
+/// Holds [`GATE`], on another thread, since a test cannot hold it across awaits.
+struct ClosedGate {
+    release: std::sync::mpsc::Sender<()>,
+    holder: JoinHandle<()>,
+}
+
+impl ClosedGate {
+    fn new() -> Self {
+        let (release, held) = std::sync::mpsc::channel();
+        let (closed, is_closed) = std::sync::mpsc::channel();
+        let holder = std::thread::spawn(move || {
+            let guard = GATE.lock().unwrap_or_else(PoisonError::into_inner);
+            closed.send(()).unwrap();
+            let _ = held.recv();
+            drop(guard);
+        });
+        is_closed.recv().unwrap();
+        ClosedGate { release, holder }
+    }
+
+    fn open(self) {
+        drop(self.release);
+        self.holder.join().unwrap();
     }
 }
 
@@ -237,16 +264,7 @@ async fn a_fault_ends_the_rooms_and_not_the_shard() {
 async fn a_full_queue_refuses_and_a_caller_that_left_withdraws() {
     let mut shard = PuppetShard::start_with(4, "127.0.0.1");
     let mailbox = shard.handle.mailbox.clone();
-    // On another thread, since it must be held across awaits.
-    let (release, held) = std::sync::mpsc::channel::<()>();
-    let (ready_sender, ready) = std::sync::mpsc::channel();
-    let holder = std::thread::spawn(move || {
-        let guard = GATE.lock().unwrap_or_else(PoisonError::into_inner);
-        ready_sender.send(()).unwrap();
-        let _ = held.recv();
-        drop(guard);
-    });
-    ready.recv().unwrap();
+    let gate = ClosedGate::new();
     let slow = mailbox.post(Command::ListRooms).unwrap();
     // The shard holds still with the first; at most one more can be taken from the queue while it gets there.
     let mut waiting = Vec::new();
@@ -260,8 +278,7 @@ async fn a_full_queue_refuses_and_a_caller_that_left_withdraws() {
     assert_eq!(refused, CallError::Full);
     let withdrawn = waiting.len();
     drop(waiting);
-    drop(release);
-    holder.join().unwrap();
+    gate.open();
     assert!(matches!(mailbox.answer(slow).await.unwrap(), Reply::Rooms(_)));
     for _ in 0..withdrawn {
         assert!(matches!(shard.note().await, Note::PutSettled { exists: false, .. }));
@@ -269,6 +286,18 @@ async fn a_full_queue_refuses_and_a_caller_that_left_withdraws() {
     let report = shard.handle.report.clone();
     shard.stop();
     assert_eq!(report.read().io.commands_withdrawn, withdrawn as u64);
+}
+
+#[tokio::test]
+async fn a_shard_that_does_not_answer_keeps_nobody_waiting_for_long() {
+    let shard = PuppetShard::start();
+    let gate = ClosedGate::new();
+    let mut mailbox = shard.handle.mailbox.clone();
+    mailbox.reply_timeout = Duration::from_millis(50);
+    assert_eq!(mailbox.call(Command::ListRooms).await.unwrap_err(), CallError::Timeout);
+    gate.open();
+    assert!(shard.handle.mailbox.call(Command::ListRooms).await.is_ok());
+    shard.stop();
 }
 
 #[tokio::test]
@@ -304,9 +333,9 @@ fn tcp_and_udp_are_kept_apart() {
     assert_eq!(permits.available_permits(), 1, "the frame is no longer waiting");
     mailbox.tcp(TcpInput::Closed { connection: 1, source, destination }).unwrap();
     assert!(to_peer.blocking_recv().is_none());
-    assert!(given_up.is_cancelled());
     let report = shard.handle.report.clone();
     shard.stop();
+    assert!(given_up.is_cancelled());
     assert_eq!(report.read().counters.datagrams_unknown, 1, "the engine knows that the connection is gone");
 }
 

@@ -25,8 +25,11 @@ const SOON: Duration = Duration::from_micros(50);
 /// The longest wait, so that reports go on in an idle shard.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Commands and frames taken in before media gets its turn again.
-const COMMANDS: usize = 64;
+/// How long commands may take before media gets its turn again. A negotiation takes about a millisecond; when a
+/// thousand people join at once, those who are there already must not hear it.
+const COMMAND_TIME: Duration = Duration::from_millis(2);
+
+/// Frames of TCP connections taken in before media gets its turn again.
 const FRAMES: usize = 512;
 
 /// Everything that a shard's thread owns.
@@ -42,7 +45,6 @@ pub(super) struct ShardThread<E> {
     outbox: Outbox,
     counters: IoCounters,
     meter: Meter,
-    report: Arc<ReportCell>,
     deadline: Instant,
     /// The latest time that the engine was told: it must never go back.
     told: Instant,
@@ -68,8 +70,7 @@ impl<E: Engine> ShardThread<E> {
             rooms: FxHashSet::default(),
             outbox,
             counters: IoCounters::default(),
-            meter: Meter::new(now),
-            report,
+            meter: Meter::new(now, report),
             deadline: now,
             told: now,
         }
@@ -116,11 +117,11 @@ impl<E: Engine> ShardThread<E> {
     fn turn(&mut self) -> bool {
         self.inbox.bell.quieten();
         let now = self.clock();
-        let commands = self.take_commands(now);
+        let more_commands = self.take_commands(now);
         let frames = self.take_frames(now);
-        self.take_datagrams(now);
+        self.take_datagrams();
         self.think();
-        commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
+        more_commands || frames == FRAMES || self.sockets.has_more()
     }
 
     fn clock(&mut self) -> Instant {
@@ -128,18 +129,18 @@ impl<E: Engine> ShardThread<E> {
         self.told
     }
 
-    fn take_commands(&mut self, now: Instant) -> usize {
-        let mut taken = 0;
-        while taken < COMMANDS
-            && let Ok(envelope) = self.inbox.commands.try_recv()
-        {
-            taken += 1;
+    /// Answers whether more commands may wait.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        while let Ok(envelope) = self.inbox.commands.try_recv() {
             match self.pending.admit(envelope, &self.outbox) {
                 Some((ticket, command)) => self.engine.handle(now, Input::Command(ticket, command)),
                 None => self.counters.commands_withdrawn += 1,
             }
+            if now.elapsed() >= COMMAND_TIME {
+                return true;
+            }
         }
-        taken
+        false
     }
 
     fn take_frames(&mut self, now: Instant) -> usize {
@@ -166,18 +167,12 @@ impl<E: Engine> ShardThread<E> {
         taken
     }
 
-    fn take_datagrams(&mut self, now: Instant) {
-        let engine = &mut self.engine;
-        self.sockets.receive(&mut self.counters, |received, destination| {
-            engine.handle(
-                now,
-                Input::Datagram(Datagram {
-                    protocol: Protocol::Udp,
-                    source: received.source,
-                    destination,
-                    contents: received.contents,
-                }),
-            );
+    fn take_datagrams(&mut self) {
+        let (engine, told) = (&mut self.engine, self.told);
+        self.sockets.receive(&mut self.counters, |now, received, destination| {
+            let (source, contents) = (received.source, received.contents);
+            let datagram = Datagram { protocol: Protocol::Udp, source, destination, contents };
+            engine.handle(now.max(told), Input::Datagram(datagram));
         });
     }
 
@@ -245,10 +240,11 @@ impl<E: Engine> ShardThread<E> {
     }
 
     fn publish(&mut self, now: Instant) {
+        self.outbox.mend();
         self.counters.tcp_connections = self.connections.len() as u64;
         self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
         let (counters, sends) = (self.engine.counters(), self.sockets.counters());
-        self.meter.publish(now, &self.report, counters, sends, self.counters);
+        self.meter.publish(now, counters, sends, self.counters);
     }
 
     /// Tells peers and callers that it is over.

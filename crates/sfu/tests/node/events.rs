@@ -59,6 +59,26 @@ async fn a_watcher_of_another_boot_is_told_to_start_anew() {
 }
 
 #[tokio::test]
+async fn watchers_have_so_many_places() {
+    let mut settings = settings();
+    settings.grpc.max_watchers = 1;
+    let node = start(settings).await;
+    let mut client = node.client().await;
+    let watch = api::WatchEventsRequest::default;
+    let mut first = client.watch_events(watch()).await.unwrap().into_inner();
+    hello(&mut first).await;
+    assert_eq!(client.watch_events(watch()).await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(first);
+    // The node learns of it when the client's reset arrives.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while client.watch_events(watch()).await.is_err() {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_room_that_ended_can_be_put_again() {
     let node = start(settings()).await;
     let mut client = node.client().await;

@@ -172,6 +172,9 @@ pub(crate) fn restore(context: Arc<Context>, room: Handle, record: model::Room, 
         Joined { room: record, me: restored.presence.clone(), others: Vec::new(), wanted: Arc::from([]) };
     let span = span(&joined);
     let mut peer = Peer::new(context, room, joined, restored.memory);
+    for track in &restored.presence.tracks {
+        peer.qualities.begun(&track.track_id, Instant::now());
+    }
     peer.publishing = Publishing::restore(tracks(&restored.sessions));
     for session in &restored.sessions {
         peer.subscribing.restore(&session.subscriptions);
@@ -229,7 +232,7 @@ impl Peer {
     fn subscriptions(&self) -> Option<sfu::SetSubscriptionsRequest> {
         let session_id = self.sessions.subscriber.clone()?;
         let track = |track_id: &str| self.find_track(track_id).map(|(_, track)| &**track);
-        let subscriptions = self.subscribing.declare(track);
+        let subscriptions = self.subscribing.declare(self.context.settings.limits.subscriptions, track);
         let scope = self.scope();
         Some(sfu::SetSubscriptionsRequest {
             room_id: scope.room_id,

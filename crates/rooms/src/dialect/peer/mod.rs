@@ -227,7 +227,7 @@ impl Peer {
     }
 
     fn time_passed(&mut self, now: Instant) {
-        for track_id in self.qualities.lower(now) {
+        for track_id in self.qualities.due(now) {
             self.tell_qualities(&track_id);
         }
         if self.signal.socket.is_none() {

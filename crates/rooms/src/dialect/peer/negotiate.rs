@@ -143,6 +143,7 @@ impl Peer {
         let bound = self.publishing.bind(&response.bindings);
         for track in bound.begun {
             tracing::info!(track = track.track_id, name = track.name, "track published");
+            self.qualities.begun(&track.track_id, Instant::now());
             self.say(Change::Track(track)).await;
         }
         for track_id in bound.ended {
@@ -173,6 +174,13 @@ impl Peer {
             Step::AddCandidates(_) => "candidates",
         };
         tracing::warn!(what, code = ?status.code(), message = status.message(), "the node refused");
+        if status.code() == Code::FailedPrecondition
+            && let Step::Negotiate(request) = step
+            && request.step == Some(Round::CreateOffer(sfu::CreateOffer { ice_restart: false }))
+        {
+            let next = self.rounds.offers.refused();
+            return self.proceed(next);
+        }
         match (step, status.code()) {
             // A candidate for a session that just ended, or one that the node cannot use: others may do.
             (Step::AddCandidates(_), _) => {}

@@ -160,6 +160,9 @@ impl Peer {
 
     async fn publication_changed(&mut self, publication: &sfu::Publication) {
         if let Some(track) = self.publishing.reported(publication) {
+            if self.people.me.track(&track.track_id).is_none() {
+                self.qualities.begun(&track.track_id, Instant::now());
+            }
             self.say(Change::Track(track)).await;
         }
     }

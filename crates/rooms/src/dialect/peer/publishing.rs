@@ -11,8 +11,10 @@ use crate::room::access::may_publish;
 
 /// Layers of a track: clients use three at most.
 const MOST_LAYERS: usize = 8;
-/// Bytes of the texts in an announcement, each.
-const LONGEST_TEXT: usize = 512;
+/// Bytes of the texts in an announcement, each; no more than the node takes of a track's id.
+const LONGEST_TEXT: usize = 256;
+/// Characters of a restriction identifier; clients use one.
+const LONGEST_RID: usize = 16;
 
 #[derive(Debug, Default)]
 pub(super) struct Publishing {
@@ -70,6 +72,10 @@ impl Publishing {
         }
         let texts = [&request.cid, &request.name, &request.stream];
         if request.cid.is_empty() || texts.iter().any(|text| text.len() > LONGEST_TEXT) {
+            return Err(Reason::InvalidRequest);
+        }
+        let codecs = request.simulcast_codecs.iter().flat_map(|codec| &codec.layers);
+        if !request.layers.iter().chain(codecs).all(|layer| is_rid(&layer.rid)) {
             return Err(Reason::InvalidRequest);
         }
         if self.tracks.iter().any(|known| known.track.client_track_id == request.cid && !known.announced) {
@@ -197,7 +203,7 @@ fn layers(described: &[livekit::VideoLayer], svc: bool) -> Vec<Layer> {
     let single = described.len() <= 1;
     let rid = |index: usize, layer: &livekit::VideoLayer| match RIDS.get(index) {
         _ if svc || (single && layer.rid.is_empty()) => String::new(),
-        _ if !layer.rid.is_empty() => layer.rid.chars().take(16).collect(),
+        _ if !layer.rid.is_empty() => layer.rid.clone(),
         Some(rid) => (*rid).to_owned(),
         None => index.to_string(),
     };
@@ -208,7 +214,16 @@ fn layers(described: &[livekit::VideoLayer], svc: bool) -> Vec<Layer> {
         bitrate: layer.bitrate,
         rid: rid(index, layer),
     });
-    layers.collect()
+    let mut layers: Vec<_> = layers.collect();
+    // Some applications list their simulcast presets in another order than the qualities' names suggest.
+    layers.sort_by_key(|layer| layer.width.saturating_mul(layer.height));
+    layers
+}
+
+/// Letters and digits (RFC 8851 section 10), and two that are in use; or none.
+fn is_rid(rid: &str) -> bool {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    rid.len() <= LONGEST_RID && rid.bytes().all(usual)
 }
 
 /// `video/VP8` from `vp8`; audio without a name is Opus.
@@ -253,11 +268,9 @@ fn allowed_codecs(track: &Track, enabled: &[String]) -> Vec<String> {
     if track.video && enabled.iter().any(|mime| mime.eq_ignore_ascii_case(&track.mime_type)) {
         return name(&track.mime_type).into_iter().collect();
     }
-    enabled
-        .iter()
-        .filter(|mime| mime.to_ascii_lowercase().starts_with(prefix))
-        .filter_map(|mime| name(mime))
-        .collect()
+    let of_kind = enabled.iter().filter(|mime| mime.to_ascii_lowercase().starts_with(prefix));
+    // Redundant audio (RFC 2198) wraps another codec and is none of its own.
+    of_kind.filter_map(|mime| name(mime)).filter(|name| name != "red").collect()
 }
 
 #[cfg(test)]
@@ -335,6 +348,9 @@ mod tests {
         assert_eq!(add(&camera(""), &everything()), Err(Reason::InvalidRequest));
         let long = livekit::AddTrackRequest { name: "x".repeat(1000), ..camera("c") };
         assert_eq!(add(&long, &everything()), Err(Reason::InvalidRequest));
+        let mut odd = camera("c");
+        odd.layers[0].rid = "q h".into();
+        assert_eq!(add(&odd, &everything()), Err(Reason::InvalidRequest));
         let backup = livekit::AddTrackRequest { sid: "TR_9".into(), ..camera("c") };
         assert_eq!(add(&backup, &everything()), Err(Reason::NotFound));
         assert!(add(&camera("c"), &everything()).is_ok());

@@ -8,6 +8,10 @@ use tokio::time::Instant;
 
 use crate::model::Track;
 
+/// A client takes news of a track only when it has finished publishing it, a moment after the answer to its offer. Until
+/// then it sends everything, so waiting costs nothing but a little bandwidth.
+const QUIET: Duration = Duration::from_secs(1);
+
 #[derive(Debug)]
 pub(super) struct Qualities {
     lowering: Duration,
@@ -21,11 +25,20 @@ struct Wanted {
     now: Vec<u32>,
     /// When what nobody wants any more is given up.
     lower_at: Option<Instant>,
+    /// When the client will have finished publishing the track; `None`: it has not been negotiated.
+    quiet_until: Option<Instant>,
+    /// Something is to be told then.
+    pending: bool,
 }
 
 impl Qualities {
     pub(super) fn new(lowering: Duration) -> Self {
         Self { lowering, tracks: BTreeMap::new() }
+    }
+
+    /// The track is negotiated.
+    pub(super) fn begun(&mut self, track_id: &str, now: Instant) {
+        self.tracks.entry(track_id.to_owned()).or_default().quiet_until = Some(now + QUIET);
     }
 
     /// Somebody wants these layers, given by index. True: tell the client.
@@ -47,24 +60,29 @@ impl Qualities {
             (false, _) => wanted.lower_at = None,
             (true, Some(_)) => {}
         }
-        more
+        wanted.pending |= more;
+        wanted.take_pending(now)
     }
 
-    /// Tracks of which the client must be told less by now.
-    pub(super) fn lower(&mut self, now: Instant) -> Vec<String> {
-        let mut lowered = Vec::new();
+    /// Tracks of which the client must be told by now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<String> {
+        let mut due = Vec::new();
         for (track_id, wanted) in &mut self.tracks {
             if wanted.lower_at.is_some_and(|at| at <= now) {
                 wanted.lower_at = None;
                 wanted.told = Some(wanted.now.clone());
-                lowered.push(track_id.clone());
+                wanted.pending = true;
+            }
+            if wanted.take_pending(now) {
+                due.push(track_id.clone());
             }
         }
-        lowered
+        due
     }
 
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.tracks.values().filter_map(|wanted| wanted.lower_at).min()
+        let quiet = |wanted: &Wanted| wanted.quiet_until.filter(|_| wanted.pending);
+        self.tracks.values().flat_map(|wanted| [wanted.lower_at, quiet(wanted)]).flatten().min()
     }
 
     pub(super) fn forget(&mut self, track_id: &str) {
@@ -78,17 +96,30 @@ impl Qualities {
     /// What the client is to be told of a track.
     pub(super) fn message(&self, track: &Track) -> Option<livekit::SubscribedQualityUpdate> {
         let told = self.tracks.get(&track.track_id)?.told.as_ref()?;
+        // Layers without names come in one encoding: the node knows them as one, wanted or not.
+        let single = track.layers.iter().all(|layer| layer.rid.is_empty());
         let layer = |(index, layer): (usize, &crate::model::Layer)| livekit::SubscribedQuality {
             quality: layer.quality,
-            enabled: told.iter().any(|told| usize::try_from(*told) == Ok(index)),
+            enabled: told.iter().any(|told| single || usize::try_from(*told) == Ok(index)),
         };
         let qualities: Vec<_> = track.layers.iter().enumerate().map(layer).collect();
         let codec = track.mime_type.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+        // Without a name clients take the older field.
+        let named =
+            (!codec.is_empty()).then(|| livekit::SubscribedCodec { codec, qualities: qualities.clone() });
+        let subscribed_codecs = named.into_iter().collect();
         Some(livekit::SubscribedQualityUpdate {
             track_sid: track.track_id.clone(),
-            subscribed_qualities: qualities.clone(),
-            subscribed_codecs: vec![livekit::SubscribedCodec { codec, qualities }],
+            subscribed_qualities: qualities,
+            subscribed_codecs,
         })
+    }
+}
+
+impl Wanted {
+    fn take_pending(&mut self, now: Instant) -> bool {
+        let ready = self.quiet_until.is_some_and(|until| until <= now);
+        ready && std::mem::take(&mut self.pending)
     }
 }
 
@@ -100,9 +131,16 @@ mod tests {
     const LOWERING: Duration = Duration::from_secs(5);
 
     fn camera() -> Track {
-        let layer = |quality| Layer { quality, ..Default::default() };
-        let layers = vec![layer(0), layer(1), layer(2)];
+        let layer = |quality, rid: &str| Layer { quality, rid: rid.into(), ..Default::default() };
+        let layers = vec![layer(0, "q"), layer(1, "h"), layer(2, "f")];
         Track { track_id: "TR_1".into(), mime_type: "video/VP8".into(), layers, ..Default::default() }
+    }
+
+    /// A track that was published a while ago.
+    fn published(now: Instant) -> Qualities {
+        let mut qualities = Qualities::new(LOWERING);
+        qualities.begun("TR_1", now - QUIET);
+        qualities
     }
 
     fn enabled(qualities: &Qualities) -> Vec<bool> {
@@ -113,22 +151,45 @@ mod tests {
 
     #[test]
     fn more_is_told_at_once_and_less_after_a_while() {
-        let start = Instant::now();
-        let mut qualities = Qualities::new(LOWERING);
+        let start = Instant::now() + QUIET;
+        let mut qualities = published(start);
         assert!(qualities.wanted("TR_1", vec![0, 2], start));
         assert_eq!(enabled(&qualities), [true, false, true]);
         assert!(!qualities.wanted("TR_1", vec![0], start));
         assert_eq!(enabled(&qualities), [true, false, true]);
         assert_eq!(qualities.wake_at(), Some(start + LOWERING));
-        assert!(qualities.lower(start).is_empty());
-        assert_eq!(qualities.lower(start + LOWERING), ["TR_1"]);
+        assert!(qualities.due(start).is_empty());
+        assert_eq!(qualities.due(start + LOWERING), ["TR_1"]);
         assert_eq!(enabled(&qualities), [true, false, false]);
     }
 
     #[test]
-    fn who_comes_back_in_time_stops_the_lowering() {
+    fn a_client_that_still_publishes_is_told_when_it_has_finished() {
         let start = Instant::now();
         let mut qualities = Qualities::new(LOWERING);
+        assert!(!qualities.wanted("TR_1", vec![0], start), "not negotiated");
+        assert!(qualities.due(start + LOWERING).is_empty() && qualities.wake_at().is_none());
+        qualities.begun("TR_1", start);
+        assert_eq!(qualities.wake_at(), Some(start + QUIET));
+        assert!(!qualities.wanted("TR_1", vec![0, 1], start));
+        assert_eq!(qualities.due(start + QUIET), ["TR_1"]);
+        assert!(qualities.due(start + QUIET).is_empty());
+    }
+
+    #[test]
+    fn scalable_layers_are_wanted_together() {
+        let mut qualities = Qualities::new(LOWERING);
+        qualities.wanted("TR_1", vec![0], Instant::now());
+        let mut scalable = camera();
+        scalable.layers.iter_mut().for_each(|layer| layer.rid.clear());
+        let message = qualities.message(&scalable).unwrap();
+        assert!(message.subscribed_qualities.iter().all(|quality| quality.enabled));
+    }
+
+    #[test]
+    fn who_comes_back_in_time_stops_the_lowering() {
+        let start = Instant::now() + QUIET;
+        let mut qualities = published(start);
         qualities.wanted("TR_1", vec![2], start);
         qualities.wanted("TR_1", vec![], start);
         assert!(!qualities.wanted("TR_1", vec![2], start + LOWERING / 2), "nothing new to tell");

@@ -86,6 +86,14 @@ impl Offers {
         Next::Send { id: self.last_id, sdp }
     }
 
+    /// The node would not make an offer: one that we do not know of still waits for its answer. Only new ICE credentials
+    /// replace it.
+    pub(super) fn refused(&mut self) -> Next {
+        self.state = State::Idle;
+        self.restart = true;
+        self.needed()
+    }
+
     /// The client answered; true if it is the answer that we wait for.
     pub(super) fn answered(&mut self, id: u32) -> bool {
         match self.state {
@@ -254,6 +262,13 @@ mod tests {
         applying.answered(id);
         assert_eq!(applying.resumed(), Next::Nothing);
         assert_eq!(applying.applied(), Next::Create { ice_restart: true });
+    }
+
+    #[test]
+    fn an_offer_that_got_lost_on_its_way_to_us_is_replaced() {
+        let mut offers = Offers::new(PATIENCE, 0);
+        assert_eq!(offers.needed(), Next::Create { ice_restart: false });
+        assert_eq!(offers.refused(), Next::Create { ice_restart: true });
     }
 
     const ONE: Missing = Missing { audio: 0, video: 1 };

@@ -60,14 +60,24 @@ impl Subscribing {
         self.settings.remove(track_id);
     }
 
-    /// All subscriptions, as the node shall have them.
-    pub(super) fn declare<'a>(&self, track: impl Fn(&str) -> Option<&'a Track>) -> Vec<sfu::Subscription> {
+    /// All subscriptions, as the node shall have them, `most` of them at most: sound first, which costs little and is
+    /// missed most.
+    pub(super) fn declare<'a>(
+        &self,
+        most: usize,
+        track: impl Fn(&str) -> Option<&'a Track>,
+    ) -> Vec<sfu::Subscription> {
         let subscription = |track_id: &String| sfu::Subscription {
             publication_id: track_id.clone(),
             wish: Some(wish(self.settings.get(track_id), track(track_id), self.adaptive)),
             ..Default::default()
         };
-        self.wanted.iter().map(subscription).collect()
+        if self.wanted.len() <= most {
+            return self.wanted.iter().map(subscription).collect();
+        }
+        let is_video = |track_id: &&String| track(track_id).is_some_and(|track| track.video);
+        let (video, sound): (Vec<&String>, Vec<&String>) = self.wanted.iter().partition(is_video);
+        sound.into_iter().chain(video).take(most).map(subscription).collect()
     }
 
     /// The node reports on a subscription: what the client must be told, if anything.
@@ -155,7 +165,7 @@ mod tests {
 
     fn only_wish(subscribing: &Subscribing) -> sfu::Wish {
         let camera = camera();
-        subscribing.declare(|_| Some(&camera)).remove(0).wish.unwrap()
+        subscribing.declare(9, |_| Some(&camera)).remove(0).wish.unwrap()
     }
 
     fn update(change: impl FnOnce(&mut livekit::UpdateTrackSettings)) -> livekit::UpdateTrackSettings {
@@ -206,10 +216,21 @@ mod tests {
         let mut before = subscribing(true);
         before.set(&update(|settings| (settings.width, settings.height, settings.fps) = (320, 180, 15)));
         let camera = camera();
-        let declared = before.declare(|_| Some(&camera));
+        let declared = before.declare(9, |_| Some(&camera));
         let mut after = subscribing(true);
         after.restore(&declared);
-        assert_eq!(after.declare(|_| Some(&camera)), declared);
+        assert_eq!(after.declare(9, |_| Some(&camera)), declared);
+    }
+
+    #[test]
+    fn of_too_many_tracks_sound_goes_first() {
+        let mut subscribing = Subscribing::new(false);
+        subscribing.want(Arc::from(["TR_a".to_owned(), "TR_b".to_owned(), "TR_c".to_owned()]));
+        let (camera, voice) = (camera(), Track::default());
+        let declared =
+            subscribing.declare(2, |track_id| Some(if track_id == "TR_c" { &voice } else { &camera }));
+        let ids: Vec<_> = declared.iter().map(|one| one.publication_id.as_str()).collect();
+        assert_eq!(ids, ["TR_c", "TR_a"]);
     }
 
     #[test]
