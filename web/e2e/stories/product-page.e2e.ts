@@ -56,6 +56,8 @@ async function joinAs(page: Page, name: string, room?: string): Promise<void> {
   if (room) await page.getByLabel('Room', { exact: true }).fill(room);
   await page.getByRole('button', { name: 'Join', exact: true }).click();
   await page.getByRole('toolbar', { name: 'Call controls' }).waitFor({ timeout: 20_000 });
+  // Away from the tiles, which show more under the pointer.
+  await page.mouse.move(0, 0);
 }
 
 async function picture(page: Page, name: string): Promise<void> {
