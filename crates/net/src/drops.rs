@@ -50,8 +50,8 @@ mod tests {
             flood.send_to(&[0; 1_000], socket.local_address()).unwrap();
         }
         let mut read = 0;
-        while let Ok(datagrams) = socket.receive(&mut ReceiveBuffer::default(), |_| {}) {
-            read += datagrams as u64;
+        while let Ok(taken) = socket.receive(&mut ReceiveBuffer::default(), |_| {}) {
+            read += taken.datagrams as u64;
         }
         assert!(read < 200);
         assert_eq!(kernel_drops(socket.local_address()), Some(200 - read));

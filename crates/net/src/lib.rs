@@ -16,4 +16,4 @@ mod socket;
 pub use drops::kernel_drops;
 pub use framing::{FrameDecoder, FrameError, MAX_FRAME, encode_frame};
 pub use send::{SendCounters, Sender};
-pub use socket::{BufferSizes, ReceiveBuffer, Received, UdpSocket};
+pub use socket::{BufferSizes, ReceiveBuffer, Received, Taken, UdpSocket};

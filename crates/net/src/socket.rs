@@ -31,6 +31,15 @@ pub struct Received<'a> {
     pub contents: &'a [u8],
 }
 
+/// What one call received.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Datagrams that were handed out.
+    pub datagrams: usize,
+    /// More may wait. Otherwise the socket was empty, and becomes readable anew with what comes next.
+    pub more: bool,
+}
+
 /// Memory for one batch, to be shared by all sockets of a thread: 2 MiB, of which only what was used is resident.
 pub struct ReceiveBuffer {
     bytes: Box<[u8]>,
@@ -100,7 +109,7 @@ impl UdpSocket {
         self.state.max_gso_segments().max(1)
     }
 
-    /// Receives one batch and hands out its datagrams one by one, in order; answers how many.
+    /// Receives one batch and hands out its datagrams one by one, in order.
     ///
     /// Datagrams without contents or from port 0 are left out. [`io::ErrorKind::WouldBlock`] says that nothing waits;
     /// other errors concern this call alone.
@@ -108,7 +117,7 @@ impl UdpSocket {
         &self,
         buffer: &mut ReceiveBuffer,
         mut each: impl FnMut(Received<'_>),
-    ) -> io::Result<usize> {
+    ) -> io::Result<Taken> {
         let ReceiveBuffer { bytes, meta } = buffer;
         let mut slots = bytes.chunks_exact_mut(SLOT_BYTES);
         let mut slices: [IoSliceMut<'_>; BATCH_SIZE] =
@@ -126,7 +135,9 @@ impl UdpSocket {
                 datagrams += 1;
             }
         }
-        Ok(datagrams)
+        // Linux fills the batch unless the socket runs empty; others receive one message at a time.
+        let more = messages == BATCH_SIZE || !cfg!(target_os = "linux");
+        Ok(Taken { datagrams, more })
     }
 
     /// One system call: `contents` as one datagram, or cut into `segment` bytes each.
@@ -197,6 +208,21 @@ mod tests {
             // Somebody else may hold the port that the kernel chose for the other family.
             Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse),
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_batch_that_is_not_full_was_the_last() {
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap(), BUFFERS).unwrap();
+        // Sent singly and of growing size, so that the kernel joins none of them.
+        let peer = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        for size in 1..=BATCH_SIZE + 3 {
+            peer.send_to(&vec![0; size], socket.local_address()).unwrap();
+        }
+        let mut buffer = ReceiveBuffer::default();
+        let mut receive = || socket.receive(&mut buffer, |_| {}).unwrap();
+        assert_eq!(receive(), Taken { datagrams: BATCH_SIZE, more: true });
+        assert_eq!(receive(), Taken { datagrams: 3, more: false });
     }
 
     #[test]

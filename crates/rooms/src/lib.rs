@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 mod dialect;
 mod directory;
+mod gate;
 mod http;
 mod id;
 mod node;
@@ -24,6 +25,7 @@ mod recovery;
 mod room;
 mod settings;
 pub mod store;
+mod telemetry;
 pub mod token;
 
 /// The record that rooms keeps of itself, generated from `proto/sluice/rooms/internal`.
@@ -75,7 +77,10 @@ pub async fn serve_with_store(
     if settings.keys.is_empty() {
         return Err(Error::NoKeys);
     }
+    telemetry::describe();
     let settings = Arc::new(settings);
+    let patience = settings::seconds(settings.timings.idle);
+    let listener = gate::Gate::new(listener, settings.limits.connections, patience);
     let node = node::Node::new(&settings)?;
     // Also ends the tasks below if this future is dropped.
     let stop = shutdown.child_token();

@@ -47,6 +47,8 @@ pub struct IceServer {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
+    /// TCP connections of clients, WebSockets and others.
+    pub connections: usize,
     /// Rooms in this process.
     pub rooms: usize,
     /// Participants in a room.
@@ -87,6 +89,8 @@ pub struct Timings {
     pub ping_interval: u32,
     /// A WebSocket on which nothing was heard for this long is closed.
     pub ping_timeout: u32,
+    /// A TCP connection on which nothing comes in for this long is closed.
+    pub idle: u32,
     /// A client must answer an offer within this, or join anew.
     pub answer: u32,
     /// Participants get a fresh token this often.
@@ -123,6 +127,7 @@ impl Default for Settings {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            connections: 20_000,
             rooms: 10_000,
             participants: 1_000,
             tracks: 32,
@@ -147,6 +152,7 @@ impl Default for Timings {
             resume_after_restart: 60,
             ping_interval: 5,
             ping_timeout: 15,
+            idle: 60,
             answer: 15,
             refresh_token: 300,
             token_validity: 600,

@@ -151,7 +151,8 @@ impl Node {
         let grpc_address = grpc.address;
         let server = tokio::spawn(grpc.serve(control.clone(), settings.grpc.token, shutdown.clone()));
         let node = settings.node_id;
-        tracing::info!(node, %grpc_address, shards = shards.handles.len(), ?media_addresses, "node started");
+        let media = control.media_addresses().join(" ");
+        tracing::info!(node, %grpc_address, shards = shards.handles.len(), media, "node started");
         Ok(Node {
             grpc_address,
             media_addresses,

@@ -290,6 +290,13 @@ impl Settings {
         if media.bind_ips.iter().any(|ip| ip.is_multicast()) {
             return refuse("media.bind_ips", "a multicast address cannot be bound");
         }
+        for (name, ips) in
+            [("media.bind_ips", &media.bind_ips), ("media.advertise_ips", &media.advertise_ips)]
+        {
+            if (1..ips.len()).any(|index| ips[..index].contains(&ips[index])) {
+                return refuse(name, "an address is there twice");
+            }
+        }
         if media.advertise_ips.iter().any(|ip| ip.is_unspecified() || ip.is_multicast()) {
             return refuse("media.advertise_ips", "peers cannot send to an unspecified or multicast address");
         }
@@ -378,11 +385,13 @@ mod tests {
 
     #[test]
     fn every_error_names_its_setting() {
-        let wrong: [(&str, Change); 8] = [
+        let wrong: [(&str, Change); 10] = [
             ("node_id", |s| s.node_id.clear()),
             ("shards", |s| s.shards = 257),
             ("media.bind_ips", |s| s.media.bind_ips.clear()),
             ("media.advertise_ips", |s| s.media.advertise_ips = vec![Ipv4Addr::UNSPECIFIED.into()]),
+            ("media.bind_ips", |s| s.media.bind_ips = vec![Ipv4Addr::LOCALHOST.into(); 2]),
+            ("media.advertise_ips", |s| s.media.advertise_ips = vec![Ipv4Addr::LOCALHOST.into(); 2]),
             ("media.first_udp_port", |s| (s.media.first_udp_port, s.shards) = (65_535, 2)),
             ("media.initial_estimate_bps", |s| s.media.initial_estimate_bps = 0),
             ("media.connect_timeout_ms", |s| s.media.connect_timeout_ms = 0),

@@ -19,6 +19,10 @@ use serde::Serialize;
 use cli::{Cli, Command, Common, DevFlags, TokenFlags};
 use settings::{Environment, Flags, SettingError, Settings};
 
+/// Sessions come and go by the thousand: memory must come back with them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or_else(|| Command::Dev(DevFlags::default())) {

@@ -1,6 +1,6 @@
 //! A shard and some str0m peers in one virtual network: no socket, no sleep, time by hand.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -15,6 +15,9 @@ use crate::addresses::AddressMap;
 /// makes longer trains of datagrams per subscriber, and every one of them later.
 const DATAGRAMS: usize = 256;
 
+/// Failed receive calls in a turn, after which a socket waits for its next datagram.
+const ERRORS: usize = 4;
+
 struct MediaSocket {
     udp: UdpSocket,
     sender: Sender,
@@ -74,7 +77,7 @@ impl Sockets {
         mut each: impl FnMut(Instant, Received<'_>, SocketAddr),
     ) {
         for socket in &mut self.sockets {
-            let mut handed_in = 0;
+            let (mut handed_in, mut errors) = (0, 0);
             while socket.readable && handed_in < DATAGRAMS {
                 let (now, addresses) = (Instant::now(), &socket.addresses);
                 let result = socket.udp.receive(&mut self.buffer, |datagram| {
@@ -82,12 +85,18 @@ impl Sockets {
                         each(now, datagram, destination);
                     }
                 });
-                // An error, or a batch of which nothing was fit to hand in, counts too, so that none goes on forever.
+                // A batch of which nothing was fit to hand in counts too, so that none goes on forever.
                 handed_in += 1;
                 match result {
-                    Ok(datagrams) => handed_in += datagrams,
+                    Ok(taken) => {
+                        handed_in += taken.datagrams;
+                        socket.readable = taken.more;
+                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => socket.readable = false,
                     Err(error) => {
+                        // A pending error is reported once; one that stays must not keep the thread busy.
+                        errors += 1;
+                        socket.readable = errors < ERRORS;
                         counters.receive_errors += 1;
                         tracing::debug!(%error, address = %socket.udp.local_address(), "receive failed");
                     }

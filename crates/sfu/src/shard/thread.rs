@@ -25,8 +25,11 @@ const SOON: Duration = Duration::from_micros(50);
 /// The longest wait, so that reports go on in an idle shard.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
-/// Commands and frames taken in before media gets its turn again.
-const COMMANDS: usize = 64;
+/// How long commands may take before media gets its turn again. A negotiation takes about a millisecond; when a
+/// thousand people join at once, those who are there already must not hear it.
+const COMMAND_TIME: Duration = Duration::from_millis(2);
+
+/// Frames of TCP connections taken in before media gets its turn again.
 const FRAMES: usize = 512;
 
 /// Everything that a shard's thread owns.
@@ -114,11 +117,11 @@ impl<E: Engine> ShardThread<E> {
     fn turn(&mut self) -> bool {
         self.inbox.bell.quieten();
         let now = self.clock();
-        let commands = self.take_commands(now);
+        let more_commands = self.take_commands(now);
         let frames = self.take_frames(now);
         self.take_datagrams();
         self.think();
-        commands == COMMANDS || frames == FRAMES || self.sockets.has_more()
+        more_commands || frames == FRAMES || self.sockets.has_more()
     }
 
     fn clock(&mut self) -> Instant {
@@ -126,18 +129,18 @@ impl<E: Engine> ShardThread<E> {
         self.told
     }
 
-    fn take_commands(&mut self, now: Instant) -> usize {
-        let mut taken = 0;
-        while taken < COMMANDS
-            && let Ok(envelope) = self.inbox.commands.try_recv()
-        {
-            taken += 1;
+    /// Answers whether more commands may wait.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        while let Ok(envelope) = self.inbox.commands.try_recv() {
             match self.pending.admit(envelope, &self.outbox) {
                 Some((ticket, command)) => self.engine.handle(now, Input::Command(ticket, command)),
                 None => self.counters.commands_withdrawn += 1,
             }
+            if now.elapsed() >= COMMAND_TIME {
+                return true;
+            }
         }
-        taken
+        false
     }
 
     fn take_frames(&mut self, now: Instant) -> usize {

@@ -122,6 +122,33 @@ async fn a_wrong_field_is_named() {
 }
 
 #[tokio::test]
+async fn a_request_that_is_too_large_harms_nobody() {
+    let node = start(settings()).await;
+    let mut client = node.client().await;
+    client.put_room(put_room("r", 1)).await.unwrap();
+    let huge = api::PutRoomRequest { app_state: Some(vec![0; 5 << 20].into()), ..put_room("r", 1) };
+    assert_eq!(client.put_room(huge).await.unwrap_err().code(), Code::OutOfRange);
+    // Within what a request may have, but not within what a room may.
+    let large = api::PutRoomRequest { app_state: Some(vec![0; 65_537].into()), ..put_room("r", 1) };
+    let refused = client.put_room(large).await.unwrap_err().code();
+    assert!(matches!(refused, Code::InvalidArgument | Code::ResourceExhausted), "{refused:?}");
+    assert!(!client.put_room(put_room("r", 1)).await.unwrap().into_inner().created);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn an_owner_of_the_past_is_refused() {
+    let node = start(settings()).await;
+    let mut client = node.client().await;
+    client.put_room(put_room("r", 5)).await.unwrap();
+    client.put_room(put_room("r", 6)).await.unwrap();
+    let status = client.put_room(put_room("r", 5)).await.unwrap_err();
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert!(status.message().contains("older than the room's 6"), "{status}");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_call_to_a_room_that_is_not_there_says_so() {
     let node = start(settings()).await;
     let mut client = node.client().await;

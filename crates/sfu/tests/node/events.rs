@@ -48,6 +48,25 @@ async fn a_watcher_that_reconnects_misses_nothing() {
 }
 
 #[tokio::test]
+async fn a_snapshot_tells_where_to_watch_on() {
+    let node = start(settings()).await;
+    let mut client = node.client().await;
+    let mut events = client.watch_events(api::WatchEventsRequest::default()).await.unwrap().into_inner();
+    let before = hello(&mut events).await.sequence;
+    for _ in 0..20 {
+        client.put_room(put_room("other", 1)).await.unwrap();
+        client.delete_room(delete("other")).await.unwrap();
+    }
+    client.put_room(put_room("r", 1)).await.unwrap();
+    let get = api::GetRoomRequest { room_id: "r".into() };
+    let room = client.get_room(get).await.unwrap().into_inner().room.unwrap();
+    // One shard, so all that was answered before is numbered before.
+    assert_eq!(room.event_sequence, before + 20);
+    drop(events);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_watcher_of_another_boot_is_told_to_start_anew() {
     let node = start(settings()).await;
     let mut client = node.client().await;
@@ -55,6 +74,26 @@ async fn a_watcher_of_another_boot_is_told_to_start_anew() {
     let mut events = client.watch_events(request).await.unwrap().into_inner();
     assert!(hello(&mut events).await.reset);
     drop(events);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn watchers_have_so_many_places() {
+    let mut settings = settings();
+    settings.grpc.max_watchers = 1;
+    let node = start(settings).await;
+    let mut client = node.client().await;
+    let watch = api::WatchEventsRequest::default;
+    let mut first = client.watch_events(watch()).await.unwrap().into_inner();
+    hello(&mut first).await;
+    assert_eq!(client.watch_events(watch()).await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(first);
+    // The node learns of it when the client's reset arrives.
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while client.watch_events(watch()).await.is_err() {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
     node.stop().await;
 }
 

@@ -1,6 +1,6 @@
 //! Media through a node's real sockets.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sluice_api::sfu::v1 as api;
 use sluice_engine::Protocol;
@@ -85,6 +85,18 @@ async fn a_voice_goes_over_ipv6() {
     settings.media.bind_ips = vec![Ipv6Addr::LOCALHOST.into()];
     let node = start(settings).await;
     conversation(&node, Peer::over_udp("alice", "::1"), Peer::over_udp("bob", "::1")).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_on_all_addresses_answers_from_the_one_that_was_asked() {
+    let mut settings = settings();
+    settings.media.bind_ips = vec![Ipv4Addr::UNSPECIFIED.into()];
+    let node = start(settings).await;
+    let ip = node.address(Protocol::Udp).ip();
+    assert!(!ip.is_unspecified());
+    let (ip, tcp) = (ip.to_string(), node.address(Protocol::Tcp));
+    conversation(&node, Peer::over_udp("alice", &ip), Peer::over_tcp("bob", tcp)).await;
     node.stop().await;
 }
 
