@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::data::scan;
+use crate::data::{Fields, scan};
 use crate::demux::SessionKey;
 use crate::model::CloseReason;
 use crate::room::RoomKey;
@@ -38,7 +38,12 @@ impl Shard {
             );
             return;
         }
-        let Ok(scanned) = scan(&data, policy.destinations_field, policy.sequence_field) else {
+        let fields = Fields {
+            destinations: policy.destinations_field,
+            destinations_path: &policy.destinations_path,
+            sequence: policy.sequence_field,
+        };
+        let Ok(scanned) = scan(&data, &fields) else {
             session.data.stats.refused += 1;
             self.counters.messages_refused += 1;
             return;

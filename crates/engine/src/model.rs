@@ -63,6 +63,8 @@ pub struct DataPolicy {
     pub append: Bytes,
     /// Field number of the list of destination addresses.
     pub destinations_field: Option<u32>,
+    /// Field numbers that lead to a list of destination addresses inside sub-messages; for when the field above lists nobody.
+    pub destinations_path: Vec<u32>,
     /// Field number of the sender's message number.
     pub sequence_field: Option<u32>,
     /// Largest message; `None`: the shard's default.

@@ -59,10 +59,20 @@ impl Control {
         owner_epoch: u64,
         action: RoomAction,
     ) -> Result<Reply, Status> {
+        Ok(self.room_with_sequence(room, owner_epoch, action).await?.0)
+    }
+
+    /// As [`Control::room`]; also answers the number of the last event before the reply.
+    pub(crate) async fn room_with_sequence(
+        &self,
+        room: RoomId,
+        owner_epoch: u64,
+        action: RoomAction,
+    ) -> Result<(Reply, u64), Status> {
         let shard = self.directory.find(&room);
         let shard = shard.ok_or_else(|| Status::not_found(format!("room {room} not found")))?;
         let command = Command::Room { room, owner_epoch, action };
-        self.shards[shard].mailbox.call(command).await.map_err(convert::status)
+        self.shards[shard].mailbox.call_with_sequence(command).await.map_err(convert::status)
     }
 
     /// Creates a room on the shard with the least to do, or updates it where it is.
@@ -86,8 +96,9 @@ impl Control {
         let action = RoomAction::Put { app_state, settings };
         let command = Command::Room { room: room.clone(), owner_epoch, action };
         let mailbox = &self.shards[shard].mailbox;
-        let answer = mailbox.post(command).inspect_err(|_| self.directory.settle(&room, false));
-        mailbox.answer(answer.map_err(convert::status)?).await.map_err(convert::status)
+        let posted = mailbox.post(command).inspect_err(|_| self.directory.settle(&room, false));
+        let answered = mailbox.answer(posted.map_err(convert::status)?).await;
+        Ok(answered.map_err(convert::status)?.0)
     }
 
     /// Has every shard carry out a command.
@@ -172,11 +183,17 @@ impl Control {
         }
     }
 
-    /// Numbers the shards' events and keeps the directory, until all shards are gone.
+    /// Numbers the shards' events, hands over their replies and keeps the directory, until all shards are gone.
     pub(crate) async fn read_notes(self: Arc<Self>, mut notes: Notes) {
         while let Some(note) = notes.next().await {
             match note {
-                Note::PutSettled { room, exists } => self.directory.settle(&room, exists),
+                Note::Answer(answer) => {
+                    if let Some(room) = &answer.put {
+                        self.directory.settle(room, answer.result.is_ok());
+                    }
+                    answer.deliver(self.events.last());
+                }
+                Note::PutWithdrawn(room) => self.directory.settle(&room, false),
                 Note::Lost(count) => {
                     tracing::warn!(count, "events were lost: watchers will fetch snapshots");
                     telemetry::events_lost(count);

@@ -175,13 +175,12 @@ impl Sfu for SfuService {
         let request = request.into_inner();
         let span = debug_span!("GetRoom", room = request.room_id);
         let call = async {
-            // Taken before the snapshot: later events may be in it already, but none that is not can be missed.
-            let event_sequence = self.control.events.last();
-            match self.room(&request.room_id, 0, RoomAction::Get).await? {
-                Reply::Room(room) => {
+            let room = convert::room_id(&request.room_id)?;
+            match self.control.room_with_sequence(room, 0, RoomAction::Get).await? {
+                (Reply::Room(room), event_sequence) => {
                     Ok(api::GetRoomResponse { room: Some(convert::room(&room, event_sequence)) })
                 }
-                other => Err(unexpected(&other)),
+                (other, _) => Err(unexpected(&other)),
             }
         };
         observe("GetRoom", span, call).await

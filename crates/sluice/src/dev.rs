@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
-use sluice_rooms::token::TokenBuilder;
+use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::settings::{DEV_KEY, DEV_SECRET, Dev, Rooms, Secret, Sfu};
@@ -36,7 +36,13 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
 
     let desk = token::Desk {
         mint: Box::new(|room, identity, name| {
-            let token = TokenBuilder::new(identity).name(name).room(room).validity(TOKEN_LIFETIME);
+            let grants = Grants {
+                room_join: true,
+                room: room.to_owned(),
+                can_update_own_metadata: Some(true),
+                ..Grants::default()
+            };
+            let token = TokenBuilder::new(identity).name(name).grants(grants).validity(TOKEN_LIFETIME);
             Ok(token.sign(DEV_KEY, DEV_SECRET)?)
         }),
         unique: || random_text(6),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub(crate) use self::scan::scan;
+pub(crate) use self::scan::{Fields, scan};
 use crate::config::Limits;
 use crate::model::{DataPolicy, WhenFull};
 use crate::stats::DataStats;

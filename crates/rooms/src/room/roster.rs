@@ -36,6 +36,8 @@ pub(crate) struct Roster {
     by_identity: HashMap<String, String>,
     /// Tracks that had a subscriber once.
     heard: HashSet<String>,
+    /// Who speaks, as last told by the node: newcomers hear of it too.
+    speaking: Arc<[sfu::Speaker]>,
     /// The last known quality of each session.
     quality: HashMap<String, sfu::Quality>,
 }
@@ -203,6 +205,7 @@ impl Roster {
             }
             Kind::SpeakersChanged(event) => {
                 let speakers: Arc<[sfu::Speaker]> = event.speakers.clone().into();
+                self.speaking = speakers.clone();
                 let ids = self.seats.keys();
                 return ids.map(|id| (id.clone(), Notice::Speaking(speakers.clone()))).collect();
             }
@@ -212,9 +215,13 @@ impl Roster {
             }
             Kind::RoomEnded(_) | Kind::NodeDraining(_) => return outbox,
         };
-        let participant = owner(session);
-        if self.seats.contains_key(participant) {
-            outbox.push((participant.to_owned(), Notice::Media(Box::new(kind))));
+        let participant = owner(session).to_owned();
+        if self.seats.contains_key(&participant) {
+            let begins = matches!(&kind, Kind::SubscriptionChanged(event) if event.started);
+            outbox.push((participant.clone(), Notice::Media(Box::new(kind))));
+            if begins && !self.speaking.is_empty() {
+                outbox.push((participant, Notice::Speaking(self.speaking.clone())));
+            }
         }
         outbox
     }

@@ -18,7 +18,7 @@ pub(crate) fn summary(room: &RoomSummary) -> api::RoomSummary {
     }
 }
 
-/// `event_sequence` is the last event that the snapshot surely includes.
+/// `event_sequence` is the last event that the snapshot includes.
 pub(crate) fn room(room: &RoomSnapshot, event_sequence: u64) -> api::Room {
     api::Room {
         room_id: room.room.to_string(),

@@ -90,6 +90,7 @@ fn data_policy(policy: api::DataPolicy) -> Result<DataPolicy, Status> {
         receives: policy.receives,
         address: policy.address,
         destinations_field: field_number("settings.data.destinations_field", policy.destinations_field)?,
+        destinations_path: destinations_path(policy.destinations_path)?,
         sequence_field: field_number("settings.data.sequence_field", policy.sequence_field)?,
         open: policy.open.into_iter().enumerate().map(data_channel).collect::<Result<_, _>>()?,
         labels: policy.labels,
@@ -99,6 +100,18 @@ fn data_policy(policy: api::DataPolicy) -> Result<DataPolicy, Status> {
         queue_bytes: some(policy.queue_bytes).map(|bytes| bytes as usize),
         when_full,
     })
+}
+
+/// Deeper than this no list of receivers lies.
+const MAX_PATH: usize = 4;
+
+fn destinations_path(path: Vec<u32>) -> Result<Vec<u32>, Status> {
+    let valid = path.len() <= MAX_PATH && path.iter().all(|number| (1..=MAX_FIELD_NUMBER).contains(number));
+    if valid {
+        Ok(path)
+    } else {
+        Err(invalid("settings.data.destinations_path", "is at most 4 field numbers of protobuf"))
+    }
 }
 
 fn data_policy_back(policy: &DataPolicy) -> api::DataPolicy {
@@ -116,6 +129,7 @@ fn data_policy_back(policy: &DataPolicy) -> api::DataPolicy {
         labels: policy.labels.clone(),
         append: Bytes::clone(&policy.append),
         destinations_field: policy.destinations_field.unwrap_or(0),
+        destinations_path: policy.destinations_path.clone(),
         sequence_field: policy.sequence_field.unwrap_or(0),
         max_message_bytes: size(policy.max_message_bytes),
         max_messages_per_second: policy.max_messages_per_second.unwrap_or(0),

@@ -106,6 +106,7 @@ fn settings() -> api::SessionSettings {
             labels: vec!["_lossy".into()],
             append: Bytes::from_static(&[10, 1, 65]),
             destinations_field: 4,
+            destinations_path: vec![2, 6],
             sequence_field: 17,
             max_message_bytes: 15_000,
             max_messages_per_second: 100,

@@ -11,6 +11,7 @@ use sluice_engine::{Command, CommandError, Reply};
 use tokio::sync::oneshot;
 
 use super::connections::TcpInput;
+use super::outbox::Answered;
 
 /// The token of the bell; sockets are numbered from 0.
 pub(super) const BELL: Token = Token(usize::MAX);
@@ -22,12 +23,12 @@ const TCP_QUEUE: usize = 4_096;
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the reply to a command comes.
-pub(crate) type Answer = oneshot::Receiver<Result<Reply, CommandError>>;
+pub(crate) type Expected = oneshot::Receiver<Answered>;
 
 /// A command with the way back.
 pub(super) struct Envelope {
     pub(super) command: Command,
-    pub(super) reply: oneshot::Sender<Result<Reply, CommandError>>,
+    pub(super) to: oneshot::Sender<Answered>,
 }
 
 /// Why a command has no reply.
@@ -110,25 +111,31 @@ pub(super) fn mailbox(registry: &Registry, command_queue: usize) -> io::Result<(
 impl Mailbox {
     /// Has a command carried out. A caller that goes away before the shard begins withdraws it.
     pub(crate) async fn call(&self, command: Command) -> Result<Reply, CallError> {
+        Ok(self.call_with_sequence(command).await?.0)
+    }
+
+    /// As [`Mailbox::call`]; also answers the number of the last event before the reply.
+    pub(crate) async fn call_with_sequence(&self, command: Command) -> Result<(Reply, u64), CallError> {
         self.answer(self.post(command)?).await
     }
 
     /// Waits for the reply to what was posted.
-    pub(crate) async fn answer(&self, answer: Answer) -> Result<Reply, CallError> {
-        match tokio::time::timeout(self.reply_timeout, answer).await {
-            Ok(Ok(reply)) => Ok(reply?),
+    pub(crate) async fn answer(&self, expected: Expected) -> Result<(Reply, u64), CallError> {
+        match tokio::time::timeout(self.reply_timeout, expected).await {
+            Ok(Ok(answered)) => Ok((answered.result?, answered.event_sequence)),
             Ok(Err(_)) => Err(CallError::Gone),
             Err(_) => Err(CallError::Timeout),
         }
     }
 
-    /// Queues a command. Once this succeeded, the outbox reports every [`sluice_engine::RoomAction::Put`] as settled.
-    pub(crate) fn post(&self, command: Command) -> Result<Answer, CallError> {
-        let (reply, answer) = oneshot::channel();
-        match self.commands.try_send(Envelope { command, reply }) {
+    /// Queues a command. Once this succeeded, the outbox tells of each [`sluice_engine::RoomAction::Put`] what became
+    /// of it.
+    pub(crate) fn post(&self, command: Command) -> Result<Expected, CallError> {
+        let (to, expected) = oneshot::channel();
+        match self.commands.try_send(Envelope { command, to }) {
             Ok(()) => {
                 self.bell.ring();
-                Ok(answer)
+                Ok(expected)
             }
             Err(TrySendError::Full(_)) => Err(CallError::Full),
             Err(TrySendError::Disconnected(_)) => Err(CallError::Gone),

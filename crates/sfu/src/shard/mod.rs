@@ -1,7 +1,7 @@
 //! One shard: an engine, its sockets and its thread, and the handle by which the rest of the node reaches it.
 //!
-//! Commands and frames of TCP connections come in by bounded queues; replies leave by a oneshot each, everything else by
-//! the [`outbox`]. The thread waits for its sockets and its bell alone, never for a queue.
+//! Commands and frames of TCP connections come in by bounded queues; replies and events leave by the [`outbox`], media by
+//! the sockets. The thread waits for its sockets and its bell alone, never for a queue.
 
 mod connections;
 mod guard;

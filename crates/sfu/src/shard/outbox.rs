@@ -1,12 +1,15 @@
-//! The way out of a shard for what nobody waits for: events, and what the directory of rooms must know.
+//! The way out of a shard: events and replies in the order in which they came about.
+//!
+//! Replies go the same way as events so that whoever gets one may know which events were before it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use sluice_engine::id::RoomId;
-use sluice_engine::{Event, EventKind};
+use sluice_engine::{CommandError, Event, EventKind, Reply};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
 
 /// Events that may wait to be numbered. They are numbered within microseconds; a backlog means that the machine is out
 /// of processor time, and then a gap (which watchers are told of) is better than memory without end.
@@ -19,18 +22,40 @@ pub(crate) enum Note {
     Event(Event, SystemTime),
     /// So many events should have come here.
     Lost(u64),
-    /// A command that creates or updates a room was answered or withdrawn.
-    PutSettled {
-        room: RoomId,
-        /// The room exists now; otherwise nothing is known.
-        exists: bool,
-    },
+    /// For the caller of a command.
+    Answer(Answer),
+    /// A command that creates or updates this room was withdrawn before it began.
+    PutWithdrawn(RoomId),
+}
+
+/// A reply on its way to its caller.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) to: oneshot::Sender<Answered>,
+    pub(crate) result: Result<Reply, CommandError>,
+    /// The room that the command was to create or update.
+    pub(crate) put: Option<RoomId>,
+}
+
+/// What a caller gets.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) result: Result<Reply, CommandError>,
+    /// The node's last event before this reply.
+    pub(crate) event_sequence: u64,
+}
+
+impl Answer {
+    /// Hands the reply over. A caller that is gone needs none.
+    pub(crate) fn deliver(self, event_sequence: u64) {
+        let _ = self.to.send(Answered { result: self.result, event_sequence });
+    }
 }
 
 /// A shard's end.
 ///
-/// Never blocks. Events are dropped and counted when [`QUEUE`] wait; notes for the directory are never dropped, and are
-/// bounded by the rooms and by the command queue.
+/// Never blocks. Events are dropped and counted when [`QUEUE`] wait; the ends of rooms and replies are never dropped, and
+/// are bounded by the rooms and by the command queue.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     notes: UnboundedSender<Note>,
@@ -61,8 +86,12 @@ impl Outbox {
         self.send(Note::Event(event, SystemTime::now()));
     }
 
-    pub(crate) fn put_settled(&self, room: RoomId, exists: bool) {
-        self.send(Note::PutSettled { room, exists });
+    pub(crate) fn answer(&self, answer: Answer) {
+        self.send(Note::Answer(answer));
+    }
+
+    pub(crate) fn put_withdrawn(&self, room: RoomId) {
+        self.send(Note::PutWithdrawn(room));
     }
 
     /// Says that events were lost, as soon as there is room: a gap must not wait for the next event.
@@ -116,13 +145,13 @@ mod tests {
         for _ in 0..QUEUE + 5 {
             outbox.event(speakers());
         }
-        outbox.put_settled(room(), true);
+        outbox.put_withdrawn(room());
         outbox.event(ended());
         outbox.mend();
         for _ in 0..QUEUE {
             assert!(matches!(notes.next().await, Some(Note::Event(..))));
         }
-        assert!(matches!(notes.next().await, Some(Note::PutSettled { exists: true, .. })));
+        assert!(matches!(notes.next().await, Some(Note::PutWithdrawn(_))));
         let end = notes.next().await.unwrap();
         assert!(matches!(end, Note::Event(event, _) if matches!(event.kind, EventKind::RoomEnded { .. })));
         // There is room again: the gap is told where it is, once.

@@ -6,10 +6,10 @@ use sluice_engine::{Command, CommandError, Reply, RoomAction, Ticket};
 use tokio::sync::oneshot;
 
 use super::mailbox::Envelope;
-use super::outbox::Outbox;
+use super::outbox::{Answer, Answered, Outbox};
 
 struct Entry {
-    reply: oneshot::Sender<Result<Reply, CommandError>>,
+    to: oneshot::Sender<Answered>,
     /// The room that the command puts.
     put: Option<RoomId>,
 }
@@ -24,20 +24,20 @@ pub(super) struct Pending {
 impl Pending {
     /// Takes a command in; `None` if its caller is gone already.
     pub(super) fn admit(&mut self, envelope: Envelope, outbox: &Outbox) -> Option<(Ticket, Command)> {
-        let Envelope { command, reply } = envelope;
+        let Envelope { command, to } = envelope;
         let put = match &command {
             Command::Room { room, action: RoomAction::Put { .. }, .. } => Some(room.clone()),
             _ => None,
         };
-        if reply.is_closed() {
+        if to.is_closed() {
             if let Some(room) = put {
-                outbox.put_settled(room, false);
+                outbox.put_withdrawn(room);
             }
             return None;
         }
         self.last += 1;
         let ticket = Ticket(self.last);
-        self.entries.insert(ticket, Entry { reply, put });
+        self.entries.insert(ticket, Entry { to, put });
         Some((ticket, command))
     }
 
@@ -48,12 +48,10 @@ impl Pending {
         result: Result<Reply, CommandError>,
         outbox: &Outbox,
     ) -> Option<RoomId> {
-        let entry = self.entries.remove(&ticket)?;
-        let exists = result.is_ok();
-        let put = entry.put.inspect(|room| outbox.put_settled(room.clone(), exists));
-        // A caller that is gone needs no answer.
-        let _ = entry.reply.send(result);
-        put.filter(|_| exists)
+        let Entry { to, put } = self.entries.remove(&ticket)?;
+        let exists = put.clone().filter(|_| result.is_ok());
+        outbox.answer(Answer { to, result, put });
+        exists
     }
 
     /// Tells all that the engine is gone.

@@ -48,6 +48,25 @@ async fn a_watcher_that_reconnects_misses_nothing() {
 }
 
 #[tokio::test]
+async fn a_snapshot_tells_where_to_watch_on() {
+    let node = start(settings()).await;
+    let mut client = node.client().await;
+    let mut events = client.watch_events(api::WatchEventsRequest::default()).await.unwrap().into_inner();
+    let before = hello(&mut events).await.sequence;
+    for _ in 0..20 {
+        client.put_room(put_room("other", 1)).await.unwrap();
+        client.delete_room(delete("other")).await.unwrap();
+    }
+    client.put_room(put_room("r", 1)).await.unwrap();
+    let get = api::GetRoomRequest { room_id: "r".into() };
+    let room = client.get_room(get).await.unwrap().into_inner().room.unwrap();
+    // One shard, so all that was answered before is numbered before.
+    assert_eq!(room.event_sequence, before + 20);
+    drop(events);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_watcher_of_another_boot_is_told_to_start_anew() {
     let node = start(settings()).await;
     let mut client = node.client().await;

@@ -15,6 +15,8 @@ use crate::room::Presence;
 const PACKET_LABELS: [&str; 2] = ["_reliable", "_lossy"];
 /// Field numbers of the message on those channels.
 const DESTINATIONS_FIELD: u32 = 5;
+/// `DataPacket.user.destination_identities`: where some clients still name the receivers.
+const USER_DESTINATIONS_PATH: [u32; 2] = [2, 6];
 const SEQUENCE_FIELD: u32 = 16;
 /// Candidates that come before their session.
 const MOST_EARLY_CANDIDATES: usize = 64;
@@ -111,6 +113,7 @@ impl Sessions {
             labels: PACKET_LABELS.map(String::from).to_vec(),
             append: sender(me).into(),
             destinations_field: DESTINATIONS_FIELD,
+            destinations_path: USER_DESTINATIONS_PATH.to_vec(),
             sequence_field: SEQUENCE_FIELD,
             ..Default::default()
         };
