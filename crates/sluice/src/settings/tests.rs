@@ -77,6 +77,7 @@ fn keys_come_from_the_environment_as_pairs() {
 
 #[test]
 fn errors_name_the_setting_the_source_and_the_way_out() {
+    #[allow(clippy::type_complexity)] // a table is read, not passed on
     let cases: &[(&str, &[(&str, &str)], &str, &[&str])] = &[
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "http")], "", &["dev.http_port", "environment", "http"]),
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "70000")], "", &["dev.http_port", "70000"]),
