@@ -77,7 +77,10 @@ fn keys_come_from_the_environment_as_pairs() {
 
 #[test]
 fn errors_name_the_setting_the_source_and_the_way_out() {
-    let cases: &[(&str, &[(&str, &str)], &str, &[&str])] = &[
+    // Command line, environment, file, and what the error says.
+    type Case =
+        (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static [&'static str]);
+    let cases: &[Case] = &[
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "http")], "", &["dev.http_port", "environment", "http"]),
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "70000")], "", &["dev.http_port", "70000"]),
         ("sluice dev", &[("SLUICE_DEV_PROT", "1")], "", &["dev.prot", "no such setting", "http_port"]),
@@ -100,6 +103,7 @@ fn errors_name_the_setting_the_source_and_the_way_out() {
         ),
         ("sluice sfu", &[("SLUICE_SFU_NODE_ID", "a b")], "", &["sfu.node_id", "a b", "spaces"]),
         ("sluice rooms", &[], "", &["rooms.keys", "SLUICE_ROOMS_KEYS"]),
+        ("sluice rooms", &[("SLUICE_ROOMS_KEYS", "nonsense")], "", &["rooms.keys", "key:secret"]),
         ("sluice rooms --node 10.0.0.1:7883", &[], "", &["rooms.node", "10.0.0.1:7883", "http://"]),
         (
             "sluice rooms --http 0.0.0.0:7880",
