@@ -114,8 +114,9 @@ impl Sfu {
 }
 
 fn bounds<T: DeserializeOwned>(table: &str, values: &BTreeMap<String, u64>) -> Result<T, SettingError> {
-    let parsed = figment::value::Value::serialize(values).and_then(|value| value.deserialize());
-    parsed.map_err(|error| describe(error.with_path(&format!("sfu.{table}"))))
+    let explain = |error: figment::Error| describe(error.with_path(&format!("sfu.{table}")));
+    let value = figment::value::Value::serialize(values).map_err(explain)?;
+    value.deserialize().map_err(explain)
 }
 
 impl Rooms {

@@ -101,6 +101,7 @@ fn errors_name_the_setting_the_source_and_the_way_out() {
         ),
         ("sluice sfu", &[("SLUICE_SFU_NODE_ID", "a b")], "", &["sfu.node_id", "a b", "spaces"]),
         ("sluice rooms", &[], "", &["rooms.keys", "SLUICE_ROOMS_KEYS"]),
+        ("sluice rooms", &[("SLUICE_ROOMS_KEYS", "nonsense")], "", &["rooms.keys", "key:secret"]),
         ("sluice rooms --node 10.0.0.1:7883", &[], "", &["rooms.node", "10.0.0.1:7883", "http://"]),
         (
             "sluice rooms --http 0.0.0.0:7880",
