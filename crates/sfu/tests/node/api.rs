@@ -1,5 +1,8 @@
 //! Calls of the API.
 
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
 use sluice_api::sfu::v1 as api;
 use sluice_api::sfu::v1::sfu_client::SfuClient;
 use sluice_sfu::{Node, StartError};
@@ -8,7 +11,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::v1 as reflection;
 use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 
-use crate::harness::{Bearer, put_room, put_session, settings, start};
+use crate::harness::{Bearer, PATIENCE, put_room, put_session, settings, start};
 
 #[tokio::test]
 async fn a_room_lives_from_its_first_put_to_its_deletion() {
@@ -229,4 +232,23 @@ async fn a_node_that_ended_has_closed_its_sockets() {
     again.grpc.bind = node.grpc;
     node.stop().await;
     start(again).await.stop().await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_dropped_ends_too() {
+    let node = Node::start(settings()).await.unwrap();
+    let mut again = settings();
+    again.media.first_udp_port = node.media_addresses()[0].advertised.port();
+    drop(node);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Node::start(again.clone()).await {
+            Ok(_) => break,
+            Err(StartError::Bind { error, .. }) if error.kind() == ErrorKind::AddrInUse => {
+                assert!(Instant::now() < deadline, "the port is still taken");
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
 }

@@ -154,11 +154,20 @@ fn every_setting_is_documented() {
     let document = include_str!("../../../../docs/settings.md");
     let settings = toml::Table::try_from(Settings::default()).unwrap();
     for (section, settings) in settings {
-        assert!(document.contains(&format!("## `[{section}]`")), "docs/settings.md has no section [{section}]");
+        assert!(
+            document.contains(&format!("## `[{section}]`")),
+            "docs/settings.md has no section [{section}]"
+        );
         for (name, value) in settings.as_table().unwrap() {
-            assert!(document.contains(&format!("| `{name}` |")), "docs/settings.md lacks `{name}` of [{section}]");
+            assert!(
+                document.contains(&format!("| `{name}` |")),
+                "docs/settings.md lacks `{name}` of [{section}]"
+            );
             for inner in value.as_table().into_iter().flat_map(|table| table.keys()) {
-                assert!(document.contains(&format!("`{inner}`")), "docs/settings.md lacks `{section}.{name}.{inner}`");
+                assert!(
+                    document.contains(&format!("`{inner}`")),
+                    "docs/settings.md lacks `{section}.{name}.{inner}`"
+                );
             }
         }
     }
