@@ -183,11 +183,27 @@ impl Shard {
     }
 
     /// Takes everything out of a session's transport.
+    ///
+    /// str0m's pacer gives out one packet a timeout and asks for the next a microsecond later. Those are served here, as
+    /// long as each brings something, so that what may leave now leaves as one train and not as a wake-up per packet.
     pub(crate) fn drain(&mut self, now: Instant, key: SessionKey) {
+        let mut told = now;
+        let mut brought = false;
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return };
             match session.transport.poll() {
-                Ok(Polled::Transmit(transmit)) => self.out.push_back(Output::Transmit(transmit)),
+                Ok(Polled::Transmit(transmit)) => {
+                    brought = true;
+                    self.out.push_back(Output::Transmit(transmit));
+                }
+                Ok(Polled::Idle(at)) if brought && at <= now + TIMER_SLACK => {
+                    brought = false;
+                    told = told.max(at);
+                    if let Err(error) = session.transport.advance(told) {
+                        tracing::info!(session = %session.id, %error, "transport failed");
+                        return self.close_session(key, CloseReason::Fault);
+                    }
+                }
                 Ok(Polled::Idle(at)) => {
                     self.timers.set(Timer::Session(key), at.max(now + TIMER_STEP));
                     if !session.transport.is_alive() {

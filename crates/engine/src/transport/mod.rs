@@ -7,23 +7,26 @@
 //! incoming packet at a time.
 
 mod negotiate;
+mod packet;
 mod payload;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sluice_rtp::{AudioLevel, Bitrate};
+use sluice_rtp::Bitrate;
 use str0m::bwe::BweKind;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::crypto::CryptoProvider;
 use str0m::crypto::dtls::{DtlsCert, DtlsVersion};
 use str0m::media::KeyframeRequestKind;
 use str0m::net::Receive;
-use str0m::rtp::{ExtensionValues, RtpPacket, RtpWrite, Ssrc, Vp8Descriptor};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
 pub(crate) use self::negotiate::SectionChange;
+use self::packet::vp8_patch;
+pub(crate) use self::packet::{Extensions, MediaPacket, Rewritten};
 pub(crate) use self::payload::Payload;
 use crate::config::{Config, LocalAddress};
 use crate::io::{Datagram, Protocol, Transmit};
@@ -69,50 +72,6 @@ impl Credentials {
     fn into_str0m(self) -> IceCreds {
         IceCreds { ufrag: self.ufrag, pass: self.password }
     }
-}
-
-/// A media packet from the peer. The payload is shared with every subscriber.
-pub(crate) struct MediaPacket {
-    pub(crate) mid: Mid,
-    pub(crate) rid: Option<Rid>,
-    pub(crate) payload_type: u8,
-    /// Extended sequence number.
-    pub(crate) sequence: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) marker: bool,
-    pub(crate) payload: Arc<[u8]>,
-    pub(crate) received: Instant,
-    pub(crate) extensions: Extensions,
-}
-
-/// Header extensions that travel from publisher to subscriber.
-#[derive(Clone, Default)]
-pub(crate) struct Extensions {
-    pub(crate) audio_level: Option<AudioLevel>,
-    forwarded: ExtensionValues,
-}
-
-impl Extensions {
-    fn of(values: &ExtensionValues) -> Self {
-        let forwarded = ExtensionValues {
-            audio_level: values.audio_level,
-            voice_activity: values.voice_activity,
-            video_orientation: values.video_orientation,
-            ..Default::default()
-        };
-        Extensions {
-            audio_level: values.audio_level.map(|level| AudioLevel::from_dbov(level, values.voice_activity)),
-            forwarded,
-        }
-    }
-}
-
-/// The parts of a packet that differ between subscribers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rewritten {
-    pub(crate) sequence: u64,
-    pub(crate) timestamp: u32,
-    pub(crate) vp8: Option<sluice_rtp::Vp8Rewrite>,
 }
 
 /// An outgoing stream: what [`Transport::write`] needs to know of a section.
@@ -472,21 +431,6 @@ fn channel_config(channel: &DataChannel) -> ChannelConfig {
         },
         ..Default::default()
     }
-}
-
-fn vp8_patch(payload: &[u8], vp8: sluice_rtp::Vp8Rewrite) -> Option<str0m::rtp::Vp8Patch> {
-    let descriptor = Vp8Descriptor::parse(payload).ok()?;
-    let mut patch = descriptor.patch();
-    if let (Some(id), Some(_)) = (vp8.picture_id, descriptor.picture_id()) {
-        patch = patch.picture_id(id);
-    }
-    if let (Some(index), Some(_)) = (vp8.tl0_pic_idx, descriptor.tl0_pic_idx()) {
-        patch = patch.tl0_pic_idx(index);
-    }
-    if let (Some(index), Some(_)) = (vp8.key_idx, descriptor.key_idx()) {
-        patch = patch.key_idx(index);
-    }
-    patch.build().ok()
 }
 
 fn to_str0m(rate: Bitrate) -> str0m::bwe::Bitrate {
