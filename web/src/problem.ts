@@ -62,10 +62,23 @@ export function joinProblem(error: unknown): Problem {
           hint: 'Try again. If it keeps happening, a firewall may block the call.',
         };
       default:
-        return { title: 'The call could not be joined.', hint: sentence(error.message) };
+        return mediaProblem(error.message);
     }
   }
   return { title: 'The call could not be joined.', hint: sentence(words(error)) };
+}
+
+/** Signalling works and media does not find its way. */
+function mediaProblem(message: string): Problem {
+  const title = 'The call could not be joined.';
+  const onThisMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
+  if (onThisMachine && navigator.userAgent.includes('Firefox/')) {
+    return {
+      title: 'Firefox sends no media to a server that only listens on this machine.',
+      hint: 'Use another browser here, or let the server listen on this machine’s address: “sluice dev --help” says how.',
+    };
+  }
+  return { title, hint: sentence(message) };
 }
 
 function words(error: unknown): string {

@@ -235,7 +235,7 @@ impl Client {
     /// Waits until `holds`.
     ///
     /// # Errors
-    /// If it does not within `deadline`, or the client ends first; the text holds the counters.
+    /// If it does not within `deadline`, or the client ends first; the text says how far things came.
     pub async fn until(
         &self,
         deadline: Duration,
@@ -246,7 +246,7 @@ impl Client {
         match waited {
             Ok(Ok(stats)) => Ok(stats.clone()),
             Ok(Err(_)) => Err(self.gone()),
-            Err(_) => bail!("not so within {deadline:?}: {:?}", self.stats()),
+            Err(_) => bail!("not so within {deadline:?}: {}", self.with_stats(Stats::brief)),
         }
     }
 

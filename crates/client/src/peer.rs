@@ -187,13 +187,15 @@ impl Peer {
         self.by_ssrc.get(&ssrc).map(String::as_str)
     }
 
-    /// Takes what the socket has, up to a bound. `dtls` off: ignores DTLS.
-    pub(crate) fn receive(&mut self, dtls: bool) -> anyhow::Result<()> {
+    /// Takes what the socket has, up to a bound, and lets the connection speak, as [`poll`](Self::poll) does.
+    /// `dtls` off: ignores DTLS.
+    pub(crate) fn receive(&mut self, dtls: bool, events: &mut Vec<Event>) -> anyhow::Result<u64> {
         let mut buffer = [0; 2_000];
+        let mut unsent = 0;
         for _ in 0..MOST_AT_ONCE {
             let (size, from) = match self.socket.try_recv_from(&mut buffer) {
                 Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 // A datagram of ours met a closed port; the server will be missed soon enough.
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
                 Err(error) => return Err(error).context("the socket failed"),
@@ -208,9 +210,11 @@ impl Peer {
             let input = Input::Receive(Instant::now(), receive);
             if self.rtc.accepts(&input) {
                 self.rtc.handle_input(input)?;
+                // After each: str0m holds one received packet, and the next would take its place.
+                unsent += self.poll(events)?;
             }
         }
-        Ok(())
+        Ok(unsent)
     }
 
     /// Everything that the connection has to say now: datagrams leave, events are added. Afterwards `timeout` holds when

@@ -71,6 +71,31 @@ impl Stats {
         stats
     }
 
+    /// How far things came, in a line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let received = |(sid, track): (&String, &ReceivedStats)| {
+            let (packets, height) = (track.packets, track.height);
+            format!("{sid}: {packets} packets, {} lost, {height} lines", track.lost())
+        };
+        let received: Vec<String> = self.received.iter().map(received).collect();
+        let published: Vec<String> =
+            self.published.iter().map(|(sid, track)| format!("{sid}: {} packets", track.packets)).collect();
+        let (others, announced) = (self.participants.len(), self.announced.len());
+        format!(
+            "connected after {:?}, {} negotiations, {others} others with {announced} tracks, received [{}], published [{}], \
+             {} stray packets, {} datagrams unsent, {} data messages, ended {:?}",
+            self.connected_after,
+            self.negotiations,
+            received.join("; "),
+            published.join("; "),
+            self.stray_packets,
+            self.unsent_datagrams,
+            self.data_received,
+            self.ended
+        )
+    }
+
     /// Takes in what the server says of participants.
     pub(crate) fn update(&mut self, participants: &[proto::ParticipantInfo], me: &str) {
         for info in participants.iter().filter(|info| info.sid != me) {

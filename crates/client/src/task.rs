@@ -158,7 +158,10 @@ impl Task {
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         tokio::select! {
             index = readable(&self.peers) => {
-                self.peers[index?].receive(!self.options.stall_handshake).map_err(media_failed)?;
+                let (index, mut events) = (index?, Vec::new());
+                let dtls = !self.options.stall_handshake;
+                let unsent = self.peers[index].receive(dtls, &mut events).map_err(media_failed)?;
+                self.heed(index, unsent, events)?;
             }
             message = signal.next() => {
                 let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
@@ -215,12 +218,17 @@ impl Task {
         for index in 0..self.peers.len() {
             let mut events = Vec::new();
             let unsent = self.peers[index].poll(&mut events).map_err(media_failed)?;
-            if unsent > 0 {
-                self.stats.send_modify(|stats| stats.unsent_datagrams += unsent);
-            }
-            for event in events {
-                self.event(index, event)?;
-            }
+            self.heed(index, unsent, events)?;
+        }
+        Ok(())
+    }
+
+    fn heed(&mut self, index: usize, unsent: u64, events: Vec<Event>) -> Flow {
+        if unsent > 0 {
+            self.stats.send_modify(|stats| stats.unsent_datagrams += unsent);
+        }
+        for event in events {
+            self.event(index, event)?;
         }
         Ok(())
     }

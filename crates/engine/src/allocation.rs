@@ -17,9 +17,15 @@ use crate::shard::Shard;
 /// the estimator. Larger probes more than most viewers ever need; smaller delays the first sharp picture by seconds.
 const HEADROOM: Bitrate = Bitrate::kbps(2_500);
 
-/// An estimate below this is not believed: with next to nothing on the way it measures the scheduler, not the path. Larger
-/// would flood a truly narrow path; smaller would pause still pictures of a few kbit/s.
-const LEAST: Bitrate = Bitrate::kbps(200);
+/// A lower estimate is never believed: no call works below it.
+const LEAST: Bitrate = Bitrate::kbps(100);
+
+/// An estimate below this is believed only where packets are lost too: with little on the way it measures the scheduler of a
+/// busy machine rather than the path. Larger would flood a narrow path until it loses; smaller would pause small pictures.
+const LEAST_UNPROVEN: Bitrate = Bitrate::kbps(500);
+
+/// From this share of lost packets on the estimate is believed.
+const PROVEN_LOSS: f32 = 0.02;
 
 /// What the lowest layer is taken to cost until it was measured.
 const UNMEASURED: Bitrate = Bitrate::kbps(100);
@@ -77,8 +83,9 @@ impl Shard {
         }
 
         let mut budget = session.path.window.budget(now, audio);
-        budget.estimate = budget.estimate.max(LEAST);
-        budget.floor = budget.floor.max(LEAST);
+        let least = if session.path.loss() < PROVEN_LOSS { LEAST_UNPROVEN } else { LEAST };
+        budget.estimate = budget.estimate.max(least);
+        budget.floor = budget.floor.max(least);
         if let Some(most) = session.settings.max_send_bitrate {
             budget.estimate = budget.estimate.min(most);
             budget.floor = budget.floor.min(most);

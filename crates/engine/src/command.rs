@@ -39,6 +39,8 @@ pub enum Command {
 }
 
 /// Something to do with a room. All are idempotent.
+// One exists at a time: a box would cost an allocation and save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum RoomAction {
     /// Create or update the room.

@@ -7,6 +7,7 @@ use prost::Message as _;
 use serde_json::{Value, json};
 use sluice_client::{AudioShape, Options};
 use sluice_livekit_proto as proto;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -91,18 +92,47 @@ pub(crate) async fn bad_tokens(server: &Server) -> anyhow::Result<String> {
     Ok(format!("{count} tokens refused with a status and a reason, the good one let in"))
 }
 
-/// A URL of megabytes, and a `join_request` that unpacks to megabytes of zeros.
+/// URLs of many kilobytes, and headers that never end: refused or hung up on, never served and never held.
 pub(crate) async fn overlong_requests(server: &Server) -> anyhow::Result<String> {
+    let token = |kilobytes: usize| {
+        format!("GET /rtc?access_token={} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(kilobytes << 10))
+    };
+    let headers = format!("GET /rtc HTTP/1.1\r\n{}", "X-A: b\r\n".repeat(200_000));
     let mut outcomes = Vec::new();
-    for kilobytes in [100, 4_096] {
-        match open(server, &"a".repeat(kilobytes << 10)).await {
-            Ok(_) => bail!("{kilobytes} kB of token were let in"),
-            Err(tungstenite::Error::Http(response)) => outcomes.push(response.status().to_string()),
-            // Hanging up is an answer to megabytes.
-            Err(_) => outcomes.push("hung up".into()),
-        }
+    for (name, request) in
+        [("60 kB", token(60)), ("100 kB", token(100)), ("8 MB", token(8 << 10)), ("headers", headers)]
+    {
+        outcomes.push(match raw_request(server, &request).await.with_context(|| name.to_owned())? {
+            Some(status) if (400..500).contains(&status) => format!("{name}: {status}"),
+            Some(status) => bail!("{name} got status {status}"),
+            None => format!("{name}: hung up"),
+        });
     }
-    Ok(format!("100 kB: {}, 4 MB: {}", outcomes[0], outcomes[1]))
+    Ok(outcomes.join(", "))
+}
+
+/// The status of the answer to some bytes; none if the server hung up without one.
+async fn raw_request(server: &Server, request: &str) -> anyhow::Result<Option<u16>> {
+    let uri: tungstenite::http::Uri = server.url.parse()?;
+    let authority = uri.authority().context("the URL has no host")?.as_str().to_owned();
+    let mut stream = TcpStream::connect(authority).await?;
+    let mut answer = Vec::new();
+    let asking = async {
+        let (mut from, mut to) = stream.split();
+        // The server may answer and hang up before it has read everything.
+        let _written = tokio::join!(to.write_all(request.as_bytes()), async {
+            let mut buffer = [0; 64];
+            while answer.len() < 16 {
+                match from.read(&mut buffer).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(size) => answer.extend_from_slice(&buffer[..size]),
+                }
+            }
+        });
+    };
+    tokio::time::timeout(VERDICT, asking).await.context("neither an answer nor an end")?;
+    let text = String::from_utf8_lossy(&answer);
+    Ok(text.split_whitespace().nth(1).and_then(|status| status.parse().ok()))
 }
 
 /// Bytes that are no SignalRequest, text frames, and messages that name things which do not exist.

@@ -1,8 +1,11 @@
 // The stage of a story: a server, the test page, browsers; all of it ends with the test.
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { openChromium, openFirefox, type Browser } from './browsers.ts';
 import { servePage } from './page-server.ts';
 import { LOOKS, Participant, type Look } from './participant.ts';
+import type { Still } from '../page/watch.ts';
 import { startServer, type Server } from './server.ts';
 import { pause } from './wait.ts';
 
@@ -20,10 +23,9 @@ export async function scene(test: TestContext, server?: Server): Promise<Scene> 
   const pages = await servePage();
   const browsers = new Map<Browser['name'], Promise<Browser>>();
   const participants: Participant[] = [];
-  test.diagnostic(`server log: ${running.logFile}`);
-  // The server ends last, so that what the pages log is about the test and not about its end.
+  test.diagnostic(`logs: ${dirname(running.logFile)}`);
   test.after(async () => {
-    for (const participant of participants) reportLog(test, participant);
+    for (const participant of participants) keepLog(running, participant);
     for (const browser of browsers.values()) await (await browser).close();
     await pages.stop();
     await running.stop();
@@ -44,10 +46,9 @@ export async function scene(test: TestContext, server?: Server): Promise<Scene> 
   };
 }
 
-/** What the page complained of: it explains most failures. */
-function reportLog(test: TestContext, participant: Participant): void {
-  const lines = participant.log.filter((line) => /^(error|warn|uncaught)/.test(line));
-  for (const line of lines.slice(-15)) test.diagnostic(`${participant.name}'s page: ${line.slice(0, 300)}`);
+/** What the page logged, beside the server's log: it explains most failures. */
+function keepLog(server: Server, participant: Participant): void {
+  writeFileSync(join(dirname(server.logFile), `page-${participant.name}.log`), `${participant.log.join('\n')}\n`);
 }
 
 /** Everybody joins and publishes a picture and a tone. */
@@ -87,6 +88,7 @@ export interface Frozen {
   frozenMs: number;
   longestGapMs: number;
   frames: number;
+  stills: Still[];
 }
 
 /** Watches all pictures for a while: how long did each of them stand still? */
@@ -101,5 +103,5 @@ export async function watchForFreezes(people: Participant[], forMs: number): Pro
       }),
     ),
   );
-  return reports.flat().map(({ stream, frozenMs, longestGapMs, frames }) => ({ stream, frozenMs, longestGapMs, frames }));
+  return reports.flat().map(({ stream, frozenMs, longestGapMs, frames, stills }) => ({ stream, frozenMs, longestGapMs, frames, stills }));
 }

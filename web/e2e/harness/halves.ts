@@ -35,8 +35,7 @@ export async function startHalves(test: string): Promise<Halves> {
       { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token },
     );
   let rooms = start();
-  await ready(rooms, `${url}/healthz`);
-  return {
+  const halves = {
     url,
     logFile: rooms.logFile,
     token: signedToken,
@@ -49,6 +48,13 @@ export async function startHalves(test: string): Promise<Halves> {
       await node.stop();
     },
   };
+  try {
+    await ready(rooms, url);
+  } catch (error) {
+    await halves.stop();
+    throw error;
+  }
+  return halves;
 }
 
 async function signedToken(room: string, name: string): Promise<{ token: string; identity: string }> {

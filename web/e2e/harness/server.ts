@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { RESULTS, sluiceBinary } from './settings.ts';
 import { until } from './wait.ts';
@@ -20,7 +21,7 @@ export interface Token {
 }
 
 export interface Server {
-  /** `http://127.0.0.1:port`, the page and the signalling. */
+  /** The page and the signalling, for example `http://127.0.0.1:7880`. */
   url: string;
   logFile: string;
   token(room: string, name: string): Promise<Token>;
@@ -32,22 +33,37 @@ const START_MS = 30_000;
 /** A graceful end tells every client; then patience ends. */
 const STOP_MS = 5_000;
 
-export async function startServer(test: string, extra: string[] = []): Promise<Server> {
+export async function startServer(test: string, listenOn = '127.0.0.1'): Promise<Server> {
   const ports = await freePorts();
   const { http, tcp, udp, grpc } = ports;
+  const elsewhere = listenOn === '127.0.0.1' ? [] : ['--bind', listenOn, '--allow-dev-key-anywhere'];
   const process = spawnSluice(test, 'dev', [
     'dev',
     ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
-    ...extra,
+    ...elsewhere,
   ]);
-  const url = `http://127.0.0.1:${http}`;
-  await ready(process, url);
+  const url = `http://${listenOn}:${http}`;
+  try {
+    await ready(process, url);
+  } catch (error) {
+    await process.stop();
+    throw error;
+  }
   return {
     url,
     logFile: process.logFile,
     token: (room, name) => developmentToken(url, room, name),
     stop: () => process.stop(),
   };
+}
+
+/**
+ * Firefox offers no loopback candidate while the machine has another address, so a server for it must listen there.
+ * What is sent to an own address never leaves the machine.
+ */
+export function ownAddress(): string {
+  const addresses = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return addresses.find(({ family, internal }) => family === 'IPv4' && !internal)?.address ?? '127.0.0.1';
 }
 
 async function developmentToken(url: string, room: string, name: string): Promise<Token> {

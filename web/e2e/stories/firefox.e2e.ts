@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { scene, type SignalPath } from '../harness/call.ts';
 import { LOOKS, type Participant } from '../harness/participant.ts';
+import { ownAddress, startServer } from '../harness/server.ts';
 import { until } from '../harness/wait.ts';
 
 for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
@@ -10,7 +11,7 @@ for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
 }
 
 async function meet(t: TestContext, path: SignalPath): Promise<void> {
-  const stage = await scene(t);
+  const stage = await scene(t, await startServer(t.name, ownAddress()));
   const fox = await stage.participant(LOOKS[0], 'firefox');
   const chrome = await stage.participant(LOOKS[1], 'chromium');
   await fox.join(stage.server, 'browsers', { path });

@@ -56,6 +56,8 @@ async function joinAs(page: Page, name: string, room?: string): Promise<void> {
   if (room) await page.getByLabel('Room', { exact: true }).fill(room);
   await page.getByRole('button', { name: 'Join', exact: true }).click();
   await page.getByRole('toolbar', { name: 'Call controls' }).waitFor({ timeout: 20_000 });
+  // Away from the tiles, which show more under the pointer.
+  await page.mouse.move(0, 0);
 }
 
 async function picture(page: Page, name: string): Promise<void> {
@@ -162,23 +164,25 @@ test('a camera that is refused: the page says what to do, and one joins without'
   await page.getByRole('group', { name: /^Ana \(you\), muted, camera off/ }).waitFor();
 });
 
+/** A script and not a function: functions are compiled with a name that the page does not have. */
+const REMEMBER_SOCKETS = `
+  const sockets = new Set();
+  window.WebSocket = class extends window.WebSocket {
+    constructor(...args) {
+      super(...args);
+      sockets.add(this);
+    }
+  };
+  window.closeSockets = () => sockets.forEach((socket) => socket.close());
+`;
+
 test('the connection is lost and comes back: the page says so', { timeout: 90_000 }, async (t) => {
   const { open } = await windows(t);
   const ana = await open('/?room=lost&camera=drawn&name=Ana');
-  await ana.addInitScript(() => {
-    const Native = window.WebSocket;
-    const open = new Set<WebSocket>();
-    window.WebSocket = class extends Native {
-      constructor(url: string | URL, protocols?: string | string[]) {
-        super(url, protocols);
-        open.add(this);
-      }
-    };
-    Object.assign(window, { closeSockets: () => open.forEach((socket) => socket.close()) });
-  });
+  await ana.addInitScript(REMEMBER_SOCKETS);
   await ana.reload();
   await joinAs(ana, 'Ana');
-  await ana.evaluate(() => (window as unknown as { closeSockets(): void }).closeSockets());
+  await ana.evaluate('closeSockets()');
   await ana.getByText('Reconnecting…').waitFor({ timeout: 10_000 });
   await picture(ana, 'reconnecting');
   await ana.getByText('Reconnecting…').waitFor({ state: 'detached', timeout: 20_000 });

@@ -95,6 +95,13 @@ export const PeopleIcon = () => (
   </Icon>
 );
 
+export const PersonIcon = () => (
+  <Icon>
+    <circle cx="12" cy="8.5" r="3.8" />
+    <path d="M4.5 20c0-4 3.3-6.2 7.5-6.2s7.5 2.2 7.5 6.2" />
+  </Icon>
+);
+
 export const WarningIcon = () => (
   <Icon>
     <path d="M12 4.5l8.5 15h-17zM12 10.5v4M12 17.2v.1" />

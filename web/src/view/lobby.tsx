@@ -9,7 +9,7 @@ import { loadPreferences, savePreferences } from '../preferences.ts';
 import { joinProblem, type Problem } from '../problem.ts';
 import { useStore } from '../store.ts';
 import { DeviceDialog } from './device-dialog.tsx';
-import { CameraIcon, DevicesIcon, Logo, MicrophoneIcon, WarningIcon } from './icons.tsx';
+import { CameraIcon, DevicesIcon, Logo, MicrophoneIcon, PersonIcon, WarningIcon } from './icons.tsx';
 import { hueOf, initials, suggestRoom } from './names.ts';
 
 /** What the server takes; long enough for people's full names, short enough for a tile's label. */
@@ -135,7 +135,7 @@ function PreviewPanel({ preview, name }: { preview: Preview; name: string }) {
           <PreviewVideo track={state.camera} mirrored={!preview.drawnCamera} />
         ) : (
           <div class="avatar" style={{ '--hue': hueOf(name) }} aria-hidden="true">
-            {initials(name)}
+            {name.trim() ? initials(name) : <PersonIcon />}
           </div>
         )}
         {!state.camera && (

@@ -37,6 +37,7 @@ export function Stage({ call, tiles, focus, showStats, onFocus }: Props) {
               tile={tile}
               place={place}
               pinned={main?.key === tile.key}
+              canPin={tiles.length > 1}
               showStats={showStats}
               onPin={() => onFocus(main?.key === tile.key ? 'grid' : tile.key)}
             />

@@ -11,11 +11,13 @@ interface Props {
   tile: Tile;
   place: Rect;
   pinned: boolean;
+  /** A single tile is large anyway. */
+  canPin: boolean;
   showStats: boolean;
   onPin(): void;
 }
 
-export function TileView({ call, tile, place, pinned, showStats, onPin }: Props) {
+export function TileView({ call, tile, place, pinned, canPin, showStats, onPin }: Props) {
   const label = tileLabel(tile);
   const small = place.width < 220 || place.height < 130;
   return (
@@ -42,16 +44,18 @@ export function TileView({ call, tile, place, pinned, showStats, onPin }: Props)
       )}
       <span class="tile-ring" />
       {showStats && <StatsOverlay call={call} tileKey={tile.key} small={small} />}
-      <button
-        type="button"
-        class="tile-pin"
-        aria-pressed={pinned}
-        aria-label={pinned ? `Show ${label} in the grid` : `Show ${label} large`}
-        title={pinned ? 'Back to the grid' : 'Show large'}
-        onClick={onPin}
-      >
-        <PinIcon />
-      </button>
+      {canPin && (
+        <button
+          type="button"
+          class="tile-pin"
+          aria-pressed={pinned}
+          aria-label={pinned ? `Show ${label} in the grid` : `Show ${label} large`}
+          title={pinned ? 'Back to the grid' : 'Show large'}
+          onClick={onPin}
+        >
+          <PinIcon />
+        </button>
+      )}
       <div class="tile-label" aria-hidden="true">
         {tile.kind === 'screen' ? <ScreenIcon /> : !tile.microphoneOn && <MicrophoneIcon off />}
         <span>{label}</span>

@@ -43,7 +43,9 @@ pub(crate) fn scan<'a>(message: &'a [u8], fields: &Fields<'_>) -> Result<Scanned
     each_field(message, |number, value| {
         match value {
             Value::Varint(value) if Some(number) == fields.sequence => found.sequence = Some(value),
-            Value::Bytes(value) if Some(number) == fields.destinations => add(&mut found.destinations, value)?,
+            Value::Bytes(value) if Some(number) == fields.destinations => {
+                add(&mut found.destinations, value)?
+            }
             Value::Bytes(value) => follow(number, value, fields.destinations_path, &mut inner)?,
             Value::Varint(_) | Value::Other => {}
         }

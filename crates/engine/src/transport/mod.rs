@@ -427,6 +427,9 @@ impl Transport {
         let mut api = self.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None)?;
         stream.set_rtx_cache(size, RTX_MAX_AGE, Some(RTX_RATIO_CAP));
+        // The pacer would hold back what the allocation has granted whenever the estimate dips: a picture that is late
+        // for a second is a picture that stands still.
+        stream.set_unpaced(true);
         Some(OutStream { ssrc: stream.ssrc() })
     }
 

@@ -39,13 +39,19 @@ impl From<IntentError> for Refusal {
     }
 }
 
-/// The paths that clients know.
+/// The paths that clients know, and the one that probes know.
 pub(crate) fn routes(context: Arc<Context>) -> Router {
     let mut router = Router::new().route("/rtc", get(connect_two)).route("/rtc/validate", get(validate_two));
     if context.settings.single_connection {
         router = router.route("/rtc/v1", get(connect_one)).route("/rtc/v1/validate", get(validate_one));
     }
-    router.with_state(context)
+    router.route("/healthz", get(healthy)).with_state(context)
+}
+
+/// For probes: well once rooms are recovered and joins may come.
+async fn healthy(context: Shared) -> Result<&'static str, Refusal> {
+    context.directory.ready()?;
+    Ok("ok\n")
 }
 
 async fn connect_two(

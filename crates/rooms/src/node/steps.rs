@@ -22,6 +22,8 @@ const DECLARATION_PATIENCE: Duration = Duration::from_secs(60);
 const MOST_CANDIDATES: usize = 64;
 
 /// A call to be made.
+// One exists at a time: a box would cost an allocation and save nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     PutSession(sfu::PutSessionRequest),

@@ -82,6 +82,7 @@ async fn refusals_have_a_status_words_and_cors_headers() {
         (format!("//rtc/validate?access_token={ok}"), 200, "success"),
         (format!("/rtc?access_token={ok}"), 404, "WebSocket"),
         (format!("/rtc/validate?access_token={ok}&x={}", "x".repeat(65_000)), 414, "too long"),
+        ("/healthz".into(), 200, "ok"),
         ("/settings/regions".into(), 404, ""),
     ];
     for (path, status, words) in cases {
@@ -153,6 +154,7 @@ async fn limits_on_rooms_and_participants_hold() {
 async fn without_its_node_the_server_says_so() {
     let unused = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let server = Server::start(settings(unused)).await;
+    assert_eq!(server.get("/healthz").await.0, 503);
     let (status, head, _) = server.get(&format!("/rtc/validate?access_token={}", token("alice"))).await;
     assert_eq!(status, 503);
     assert!(head.contains("access-control-allow-origin: *"));

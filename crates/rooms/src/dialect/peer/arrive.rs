@@ -85,6 +85,7 @@ impl Peer {
         let room = Some(self.room_info());
         self.tell(Response::RoomUpdate(livekit::RoomUpdate { room }));
         self.refresh_token();
+        self.tell_speakers();
         for track_id in self.qualities.tracks() {
             self.tell_qualities(&track_id);
         }

@@ -68,6 +68,8 @@ struct People {
     /// What the node keeps for a process that starts anew.
     memory: model::Member,
     speakers: Speakers,
+    /// Who speaks, as the node last said.
+    speaking: Arc<[sfu::Speaker]>,
     qualities: BTreeMap<String, sfu::Quality>,
     /// Who left while the client was away: it must hear of it when it comes back.
     missed: Vec<livekit::ParticipantInfo>,
@@ -118,13 +120,13 @@ impl Peer {
             drop_next_resume: false,
         };
         let others = joined.others.into_iter().map(|other| (other.id().to_owned(), other)).collect();
-        let (speakers, qualities, missed) = Default::default();
+        let (speakers, speaking, qualities, missed) = Default::default();
         Self {
             sessions: Sessions::new(&joined.me, &client),
             steps: Steps::new(context.node.clone()),
             qualities: Qualities::new(seconds(timings.quality_lowering)),
             publishing: Publishing::default(),
-            people: People { me: joined.me, others, memory, speakers, qualities, missed },
+            people: People { me: joined.me, others, memory, speakers, speaking, qualities, missed },
             record: joined.room,
             ended: None,
             context,

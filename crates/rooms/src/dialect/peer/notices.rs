@@ -28,7 +28,10 @@ impl Peer {
                     allowed,
                 }));
             }
-            Notice::Speaking(speakers) => self.speaking(&speakers),
+            Notice::Speaking(speakers) => {
+                self.people.speaking = speakers;
+                self.tell_speakers();
+            }
             Notice::Quality { participant_id, quality } => self.quality(participant_id, quality),
             Notice::FirstSubscriber(track_id) => {
                 // Older clients cannot read it.
@@ -81,13 +84,14 @@ impl Peer {
         self.tell(Response::Update(livekit::ParticipantUpdate { participants }));
     }
 
-    fn speaking(&mut self, speakers: &[sfu::Speaker]) {
+    /// Tells who speaks, as far as the client does not know it.
+    pub(super) fn tell_speakers(&mut self) {
         let me = self.people.me.id();
         let (subscribing, people) = (&self.subscribing, &mut self.people.speakers);
         let audible = |speaker: &sfu::Speaker| {
             speaker.participant_id == me || subscribing.wants(&speaker.publication_id)
         };
-        let speakers = people.update(speakers, audible);
+        let speakers = people.update(&self.people.speaking, audible);
         if !speakers.is_empty() {
             self.tell(Response::SpeakersChanged(livekit::SpeakersChanged { speakers }));
         }

@@ -1,0 +1,194 @@
+//! Calls through a real server, over real sockets, with native clients on both signalling paths.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod server;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use server::{Server, token};
+use sluice_client::{AudioShape, Client, Options, Path, SeenPacket, Stats, VideoShape};
+use sluice_forward::conformance::Conformance;
+use sluice_rtp::{Codec, Timestamp};
+
+/// Far more than anything here takes on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+async fn join(server: &Server, room: &str, identity: &str, path: Path) -> Client {
+    join_with(server, room, identity, Options { path, ..Options::default() }).await
+}
+
+async fn join_with(server: &Server, room: &str, identity: &str, options: Options) -> Client {
+    Client::connect(&server.url(), &token(room, identity), options).await.unwrap()
+}
+
+async fn publish_both(client: &Client) -> [String; 2] {
+    let audio = client.publish_audio(AudioShape::default()).await.unwrap();
+    let video = client.publish_video(VideoShape::single(640, 360, 300_000)).await.unwrap();
+    [audio, video]
+}
+
+fn packets(stats: &Stats, track: &str) -> u64 {
+    stats.received.get(track).map_or(0, |track| track.packets)
+}
+
+/// More of a track comes: not merely some that was on its way.
+async fn flows(client: &Client, track: &str) {
+    let before = client.with_stats(|stats| packets(stats, track));
+    client.until(PATIENCE, |stats| packets(stats, track) >= before + 60).await.unwrap();
+}
+
+/// A track stands still: nothing for a second, once what was on its way has come.
+async fn stands_still(client: &Client, track: &str) {
+    let end = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        let before = client.with_stats(|stats| packets(stats, track));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if client.with_stats(|stats| packets(stats, track)) == before {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < end, "{track} goes on");
+    }
+}
+
+async fn two_people_hear_and_see_each_other(ann: Path, bob: Path) {
+    let server = Server::start();
+    let ann = join(&server, "pair", "ann", ann).await;
+    let tracks_of_ann = publish_both(&ann).await;
+    // Bob comes later, and finds what is there.
+    let bob = join(&server, "pair", "bob", bob).await;
+    let tracks_of_bob = publish_both(&bob).await;
+    for (client, tracks) in [(&ann, &tracks_of_bob), (&bob, &tracks_of_ann)] {
+        for track in tracks {
+            flows(client, track).await;
+        }
+        client.until(PATIENCE, |stats| stats.received[&tracks[1]].height == 360).await.unwrap();
+    }
+    assert!(ann.with_stats(|stats| stats.participants.values().any(|identity| identity == "bob")));
+    let bobs = bob.sid().to_owned();
+    bob.leave().await.unwrap();
+    ann.until(PATIENCE, |stats| !stats.participants.contains_key(&bobs)).await.unwrap();
+    for (track, received) in &ann.leave().await.unwrap().received {
+        assert_eq!((received.lost(), received.missing(), received.duplicates()), (0, 0, 0), "{track}");
+    }
+}
+
+#[tokio::test]
+async fn two_people_hear_and_see_each_other_over_two_connections_each() {
+    two_people_hear_and_see_each_other(Path::V0, Path::V0).await;
+}
+
+#[tokio::test]
+async fn two_people_hear_and_see_each_other_over_one_connection_each() {
+    two_people_hear_and_see_each_other(Path::V1, Path::V1).await;
+}
+
+#[tokio::test]
+async fn it_does_not_matter_that_the_other_speaks_the_other_dialect() {
+    two_people_hear_and_see_each_other(Path::V0, Path::V1).await;
+}
+
+#[tokio::test]
+async fn muting_and_unsubscribing_stop_a_track_and_undoing_them_brings_it_back() {
+    let server = Server::start();
+    let ann = join(&server, "mute", "ann", Path::V0).await;
+    let [audio, video] = publish_both(&ann).await;
+    let bob = join(&server, "mute", "bob", Path::V1).await;
+    flows(&bob, &audio).await;
+    flows(&bob, &video).await;
+
+    ann.mute(&audio, true).await.unwrap();
+    bob.until(PATIENCE, |stats| stats.announced[&audio].muted).await.unwrap();
+    stands_still(&bob, &audio).await;
+    flows(&bob, &video).await;
+    ann.mute(&audio, false).await.unwrap();
+    flows(&bob, &audio).await;
+
+    bob.subscribe(&video, false).await.unwrap();
+    stands_still(&bob, &video).await;
+    bob.subscribe(&video, true).await.unwrap();
+    flows(&bob, &video).await;
+}
+
+#[tokio::test]
+async fn data_reaches_those_it_is_for_and_nobody_else_and_tells_who_sent_it() {
+    let server = Server::start();
+    let ann = join(&server, "data", "ann", Path::V0).await;
+    let bob = join(&server, "data", "bob", Path::V0).await;
+    let eve = join(&server, "data", "eve", Path::V1).await;
+    for client in [&ann, &bob, &eve] {
+        client
+            .until(PATIENCE, |stats| stats.connected_after.is_some() && stats.participants.len() == 2)
+            .await
+            .unwrap();
+    }
+    // The channels of a receiver open when they open; a message to all is repeated until both have it.
+    let everybody_has = |text: &'static str| {
+        let (bob, eve) = (&bob, &eve);
+        move || {
+            [bob, eve]
+                .iter()
+                .all(|one| one.with_stats(|s| s.data.iter().any(|d| d.payload == text.as_bytes())))
+        }
+    };
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !everybody_has("hello all")() {
+        ann.send_data(b"hello all", true, &[]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(tokio::time::Instant::now() < end, "no data came");
+    }
+    ann.send_data(b"for bob", true, &["bob".into()]).await.unwrap();
+    ann.send_data(b"last", true, &[]).await.unwrap();
+    let has = |stats: &Stats, text: &[u8]| stats.data.iter().any(|data| data.payload == text);
+    // Channels are ordered: when the last one is there, the one before would be.
+    let bobs = bob.until(PATIENCE, |stats| has(stats, b"last")).await.unwrap();
+    let eves = eve.until(PATIENCE, |stats| has(stats, b"last")).await.unwrap();
+    assert!(has(&bobs, b"for bob") && !has(&eves, b"for bob"));
+    assert!(
+        bobs.data.iter().chain(&eves.data).all(|data| data.from == "ann" && data.reliable),
+        "{:?}",
+        bobs.data
+    );
+    assert_eq!(ann.stats().data_received, 0, "nobody hears himself");
+}
+
+#[tokio::test]
+async fn the_layer_that_covers_the_asked_size_comes_as_one_gapless_stream() {
+    let server = Server::start();
+    let ann = join(&server, "layers", "ann", Path::V0).await;
+    let video = ann.publish_video(VideoShape::simulcast(1_500_000)).await.unwrap();
+
+    let oracles: Arc<Mutex<HashMap<u32, Conformance>>> = Arc::default();
+    let watched = oracles.clone();
+    let observer = move |seen: &SeenPacket<'_>| {
+        let mut oracles = watched.lock().unwrap();
+        let oracle = oracles.entry(seen.ssrc).or_insert_with(|| Conformance::new(Codec::Vp8));
+        oracle.observe(seen.sequence as u16, Timestamp(seen.timestamp), seen.marker, seen.payload);
+    };
+    let options = Options { path: Path::V1, observer: Some(Arc::new(observer)), ..Options::default() };
+    let bob = join_with(&server, "layers", "bob", options).await;
+    bob.until(PATIENCE, |stats| packets(stats, &video) > 0).await.unwrap();
+    for round in 0..6 {
+        let (width, height) = [(320, 180), (1280, 720)][round % 2];
+        bob.set_size(&video, width, height).await.unwrap();
+        let shown = |stats: &Stats| u32::from(stats.received[&video].height) == height;
+        bob.until(PATIENCE, shown).await.unwrap();
+        flows(&bob, &video).await;
+    }
+    bob.leave().await.unwrap();
+    let oracles = std::mem::take(&mut *oracles.lock().unwrap());
+    assert_eq!(oracles.len(), 1, "one stream, whatever layer it carries");
+    for oracle in oracles.into_values() {
+        let report = oracle.finish();
+        assert_eq!(report.fault_count, 0, "{report:?}");
+        assert!(report.key_frames >= 6, "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn somebody_without_a_good_token_is_told_so() {
+    let server = Server::start();
+    let forged = Client::connect(&server.url(), "not.a.token", Options::default()).await;
+    let text = format!("{:#}", forged.err().unwrap());
+    assert!(text.contains("401"), "{text}");
+}
