@@ -4,9 +4,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use sluice_api::sfu::v1 as api;
 use sluice_engine::Protocol;
-use str0m::media::Direction;
+use str0m::media::{Direction, Mid};
 
-use crate::harness::{Running, put_room, settings, start};
+use crate::harness::{Running, put_room, put_session, settings, start};
 use crate::peer::{Peer, until};
 
 async fn subscribe(node: &Running, session_id: &str, publication_id: &str) {
@@ -20,17 +20,21 @@ async fn subscribe(node: &Running, session_id: &str, publication_id: &str) {
     node.client().await.set_subscriptions(request).await.unwrap();
 }
 
-/// Alice speaks, Bob hears it: 50 packets that tell their number.
-async fn conversation(node: &Running, mut alice: Peer, mut bob: Peer) {
+/// Alice publishes, Bob subscribes, both connect; answers the section of Alice's microphone.
+async fn connect(node: &Running, alice: &mut Peer, bob: &mut Peer) -> Mid {
     let mut client = node.client().await;
     client.put_room(put_room("r", 1)).await.unwrap();
     let mic = alice.join(&mut client, "r", Direction::SendOnly).await;
-    client.put_session(crate::harness::put_session("r", "bob")).await.unwrap();
+    client.put_session(put_session("r", "bob")).await.unwrap();
     subscribe(node, "bob", "alice-mic").await;
     bob.join(&mut client, "r", Direction::RecvOnly).await;
-    until("both are connected", [&mut alice, &mut bob], |peers| peers.iter().all(|peer| peer.connected))
-        .await;
+    until("both are connected", [alice, bob], |peers| peers.iter().all(|peer| peer.connected)).await;
+    mic
+}
 
+/// Alice speaks, Bob hears it: 50 packets that tell their number.
+async fn conversation(node: &Running, mut alice: Peer, mut bob: Peer) {
+    let mic = connect(node, &mut alice, &mut bob).await;
     let mut number = 0;
     until("Bob hears fifty packets", [&mut alice, &mut bob], |[alice, bob]| {
         number += 1;
@@ -72,6 +76,32 @@ async fn a_voice_comes_from_a_peer_that_has_tcp_alone() {
     let node = start(settings()).await;
     let tcp = node.address(Protocol::Tcp);
     conversation(&node, Peer::over_tcp("alice", tcp), Peer::over_tcp("bob", tcp)).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_burst_arrives_whole_and_in_order() {
+    let node = start(settings()).await;
+    let (mut alice, mut bob) = (Peer::over_udp("alice", "127.0.0.1"), Peer::over_udp("bob", "127.0.0.1"));
+    let mic = connect(&node, &mut alice, &mut bob).await;
+    for burst in 0..20_u16 {
+        for index in 0..8 {
+            let number = burst * 8 + index + 1;
+            let mut payload = vec![number as u8; 1_000];
+            payload[..2].copy_from_slice(&number.to_be_bytes());
+            alice.speak(mic, number, &payload);
+        }
+        until("the burst is there", [&mut alice, &mut bob], |[_, bob]| {
+            bob.packets.len() == usize::from(burst + 1) * 8
+        })
+        .await;
+    }
+    for (index, packet) in bob.packets.iter().enumerate() {
+        let number = index as u16 + 1;
+        assert_eq!(packet.payload[..2], number.to_be_bytes());
+        assert!(packet.payload[2..].iter().all(|&byte| byte == number as u8));
+        assert_eq!(packet.payload.len(), 1_000);
+    }
     node.stop().await;
 }
 
