@@ -41,8 +41,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice", &["sluice-rooms", "sluice-sfu"], "the binary starts the halves, and reaches into neither"),
     (
         "loadtest",
-        &["sluice-client", "sluice-forward", "sluice-livekit-proto"],
-        "it measures from outside; of the server it borrows the oracle only",
+        &["sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
+        "it measures from outside; of the server it borrows only the oracle, and the types that the oracle speaks",
     ),
     (
         "sluice-benches",

@@ -16,6 +16,12 @@ use crate::transport::{MediaPacket, Mid, Payload, Rid};
 /// frame per second.
 const ACTIVE: Duration = Duration::from_millis(2_500);
 
+/// A layer is silent already after this time if its siblings sent [`SIBLING_FRAMES`] meanwhile: a publisher that is short of
+/// processor time or bandwidth gives up its upper layers without a word, and whoever watches them must not stand still.
+const OVERTAKEN: Duration = Duration::from_millis(300);
+/// Fewer would take a lost packet for the end of a layer; more would keep viewers of a slow camera waiting.
+const SIBLING_FRAMES: u32 = 5;
+
 /// A publication.
 pub(crate) struct Publication {
     pub(crate) spec: PublicationSpec,
@@ -46,6 +52,8 @@ pub(crate) struct Layer {
     pub(crate) rid: Option<Rid>,
     pub(crate) spec: LayerSpec,
     pub(crate) last_packet: Option<Instant>,
+    /// Frames of other layers since then.
+    sibling_frames: u32,
     /// As last reported.
     pub(crate) active: bool,
     pub(crate) meter: Meter,
@@ -69,6 +77,7 @@ impl Layer {
             rid,
             spec,
             last_packet: None,
+            sibling_frames: 0,
             active: false,
             meter: Meter::new(now),
             key_frames: KeyFrameRequests::new(),
@@ -78,7 +87,10 @@ impl Layer {
 
     /// Packets arrived lately.
     pub(crate) fn is_active(&self, now: Instant) -> bool {
-        self.last_packet.is_some_and(|at| now.saturating_duration_since(at) < ACTIVE)
+        self.last_packet.is_some_and(|at| {
+            let silent = now.saturating_duration_since(at);
+            silent < OVERTAKEN || (silent < ACTIVE && self.sibling_frames < SIBLING_FRAMES)
+        })
     }
 
     pub(crate) fn count_key_frame_request(&mut self) {
@@ -228,6 +240,7 @@ impl Publication {
             changed = true;
         }
         layer.last_packet = Some(now);
+        layer.sibling_frames = 0;
         if let Some(frame) = frame.filter(|f| f.starts_key_frame() && self.spec.kind == MediaKind::Video) {
             layer.totals.key_frames += 1;
             layer.key_frames.on_key_frame();
@@ -236,6 +249,11 @@ impl Publication {
                 changed |= (layer.spec.width, layer.spec.height) != (width, height);
                 layer.spec.width = width;
                 layer.spec.height = height;
+            }
+        }
+        if frame.is_some_and(|frame| frame.frame_end) {
+            for (_, sibling) in self.layers.iter_mut().enumerate().filter(|(other, _)| *other != index) {
+                sibling.sibling_frames = sibling.sibling_frames.saturating_add(1);
             }
         }
         Some(Arrival { layer: number, frame, playout, changed })

@@ -357,3 +357,17 @@ fn garbage_from_the_network_and_from_callers_changes_nothing() {
     assert_eq!(shown(&world, bob), 300, "the call goes on");
     assert_eq!(world.shard.counters().faults, 0);
 }
+
+#[test]
+fn a_layer_that_the_publisher_gives_up_is_left_at_once() {
+    let (mut world, mut cameras, alice, bob) = simulcast();
+    film(&mut world, &mut cameras, alice, 3 * SECOND);
+    world.subscribe(bob, &[("cam", Wish { width: 1280, height: 720, ..Wish::default() })]);
+    film(&mut world, &mut cameras, alice, 2 * SECOND);
+    assert_eq!(shown(&world, bob), 1_100);
+    // Only the two lower layers go on.
+    let before = world.peers[bob].packets.len();
+    film(&mut world, &mut cameras[..2], alice, Duration::from_millis(800));
+    assert_eq!(shown(&world, bob), 600, "the next lower layer, well within a second");
+    assert!(world.peers[bob].packets.len() > before + 5);
+}

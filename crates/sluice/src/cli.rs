@@ -87,7 +87,7 @@ pub(crate) enum Command {
     Token(TokenFlags),
 }
 
-/// Flags of `sluice dev`; each is the setting of that name in [dev].
+/// Flags of `sluice dev`; each is the setting of that name in `[dev]`.
 #[derive(Debug, Default, Args, Serialize)]
 pub(crate) struct DevFlags {
     /// Address that everything listens on [default: 127.0.0.1]
@@ -124,7 +124,7 @@ pub(crate) struct DevFlags {
     allow_dev_key_anywhere: bool,
 }
 
-/// Flags of `sluice sfu`; each is the setting of that name in [sfu].
+/// Flags of `sluice sfu`; each is the setting of that name in `[sfu]`.
 #[derive(Debug, Default, Args, Serialize)]
 pub(crate) struct SfuFlags {
     /// Name of this node, stable across restarts [default: node-1]
@@ -161,7 +161,7 @@ pub(crate) struct SfuFlags {
     metrics: Option<SocketAddr>,
 }
 
-/// Flags of `sluice rooms`; each is the setting of that name in [rooms].
+/// Flags of `sluice rooms`; each is the setting of that name in `[rooms]`.
 #[derive(Debug, Default, Args, Serialize)]
 pub(crate) struct RoomsFlags {
     /// Where clients connect, HTTP and WebSocket [default: 127.0.0.1:7880]

@@ -65,6 +65,7 @@ pub(crate) async fn serve_rooms(
         keys: settings.keys.iter().map(|(key, secret)| (key.clone(), secret.reveal().to_owned())).collect(),
         http: settings.http,
         auto_create: settings.auto_create,
+        single_connection: settings.single_connection,
         ice_servers: settings.ice_servers.clone(),
         limits: settings.limits.clone(),
         timings: settings.timings.clone(),

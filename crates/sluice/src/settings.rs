@@ -80,6 +80,8 @@ pub(crate) struct Sfu {
     pub(crate) metrics: Option<SocketAddr>,
     pub(crate) shutdown_seconds: u16,
     pub(crate) ice_lite: bool,
+    /// What the bandwidth estimator assumes of a new path, bits per second.
+    pub(crate) initial_estimate_bps: u64,
     /// Bounds of each shard, by the names of `sluice_sfu::LimitSettings`; those left out keep their defaults.
     pub(crate) limits: BTreeMap<String, u64>,
     /// Bounds of ICE over TCP, by the names of `sluice_sfu::TcpSettings`.
@@ -100,6 +102,8 @@ pub(crate) struct Rooms {
     pub(crate) shutdown_seconds: u16,
     /// A room that does not exist is created by the first who joins.
     pub(crate) auto_create: bool,
+    /// Serve clients that use a single PeerConnection.
+    pub(crate) single_connection: bool,
     /// STUN and TURN servers for clients.
     pub(crate) ice_servers: Vec<sluice_rooms::IceServer>,
     pub(crate) limits: sluice_rooms::Limits,
@@ -143,6 +147,7 @@ impl Default for Sfu {
             metrics: None,
             shutdown_seconds: 30,
             ice_lite: true,
+            initial_estimate_bps: sluice_sfu::Settings::default().media.initial_estimate_bps,
             limits: BTreeMap::new(),
             tcp: BTreeMap::new(),
         }
@@ -160,6 +165,7 @@ impl Default for Rooms {
             allow_dev_key_anywhere: false,
             shutdown_seconds: 10,
             auto_create: true,
+            single_connection: true,
             ice_servers: Vec::new(),
             limits: sluice_rooms::Limits::default(),
             timings: sluice_rooms::Timings::default(),

@@ -53,9 +53,12 @@ mod tests {
     async fn work_that_heeds_the_signal_ends_well() {
         let stop = CancellationToken::new();
         stop.cancel();
-        within(Duration::from_secs(1), stop.clone(), async move { Ok(stop.cancelled().await) })
-            .await
-            .unwrap();
+        within(Duration::from_secs(1), stop.clone(), async move {
+            stop.cancelled().await;
+            Ok(())
+        })
+        .await
+        .unwrap();
     }
 
     #[tokio::test(start_paused = true)]
@@ -68,7 +71,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_signal_there_is_no_deadline() {
-        let work = async { Ok(tokio::time::sleep(Duration::from_secs(3600)).await) };
+        let work = async {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+            Ok(())
+        };
         within(Duration::from_secs(1), CancellationToken::new(), work).await.unwrap();
     }
 }

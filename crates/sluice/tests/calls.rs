@@ -6,18 +6,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use server::{Server, sluice};
+use server::{Server, token};
 use sluice_client::{AudioShape, Client, Options, Path, SeenPacket, Stats, VideoShape};
 use sluice_forward::conformance::Conformance;
 use sluice_rtp::{Codec, Timestamp};
 
 /// Far more than anything here takes on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-fn token(room: &str, identity: &str) -> String {
-    let output = sluice().args(["token", "--room", room, "--identity", identity]).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
 
 async fn join(server: &Server, room: &str, identity: &str, path: Path) -> Client {
     join_with(server, room, identity, Options { path, ..Options::default() }).await

@@ -5,6 +5,7 @@ import type { TestContext } from 'node:test';
 import { openChromium, openFirefox, type Browser } from './browsers.ts';
 import { servePage } from './page-server.ts';
 import { LOOKS, Participant, type Look } from './participant.ts';
+import type { Still } from '../page/watch.ts';
 import { startServer, type Server } from './server.ts';
 import { pause } from './wait.ts';
 
@@ -87,6 +88,7 @@ export interface Frozen {
   frozenMs: number;
   longestGapMs: number;
   frames: number;
+  stills: Still[];
 }
 
 /** Watches all pictures for a while: how long did each of them stand still? */
@@ -101,5 +103,5 @@ export async function watchForFreezes(people: Participant[], forMs: number): Pro
       }),
     ),
   );
-  return reports.flat().map(({ stream, frozenMs, longestGapMs, frames }) => ({ stream, frozenMs, longestGapMs, frames }));
+  return reports.flat().map(({ stream, frozenMs, longestGapMs, frames, stills }) => ({ stream, frozenMs, longestGapMs, frames, stills }));
 }

@@ -127,10 +127,10 @@ const client = {
     const publication = await room.localParticipant.publishTrack(track, {
       source: Track.Source.Camera,
       simulcast: true,
-      videoEncoding: { maxBitrate: width >= 1280 ? 1_500_000 : 450_000, maxFramerate: framesPerSecond },
+      videoEncoding: { maxBitrate: width >= 1280 ? 1_500_000 : 300_000, maxFramerate: framesPerSecond },
       videoSimulcastLayers: [
-        new VideoPreset((claimed * width) / 4, (claimed * height) / 4, 120_000, framesPerSecond),
-        new VideoPreset((claimed * width) / 2, (claimed * height) / 2, 300_000, framesPerSecond),
+        new VideoPreset((claimed * width) / 4, (claimed * height) / 4, 60_000, framesPerSecond),
+        new VideoPreset((claimed * width) / 2, (claimed * height) / 2, 150_000, framesPerSecond),
       ],
     });
     return publication.trackSid;

@@ -4,6 +4,8 @@ import type { Colour } from './picture.ts';
 
 /** The browsers' own measure of a freeze, a usual gap and 150 ms, for 15 pictures a second. */
 const STILL_MS = 67 + 150;
+/** A report of more would not be read. */
+const MOST_STILLS = 20;
 
 export interface VideoReport {
   colour: Colour | null;
@@ -13,6 +15,17 @@ export interface VideoReport {
   /** Sum of all gaps that are long enough to be seen, since `restart`. */
   frozenMs: number;
   longestGapMs: number;
+  /** Each time that the picture stood still. */
+  stills: Still[];
+}
+
+/** Stills of many pictures at the same time are this machine's doing; a change of width is a switch of layers. */
+export interface Still {
+  /** When the picture went on, in milliseconds since the epoch, comparable between pages. */
+  at: number;
+  ms: number;
+  widthBefore: number;
+  widthAfter: number;
 }
 
 /** Frames as the page shows them: the time between two is what a viewer sees. */
@@ -23,6 +36,8 @@ export class VideoWatch {
   #last = performance.now();
   #frozen = 0;
   #longest = 0;
+  #width = 0;
+  #stills: Still[] = [];
 
   constructor(track: RemoteTrack) {
     this.element.muted = true;
@@ -41,6 +56,7 @@ export class VideoWatch {
     this.#frames = 0;
     this.#frozen = 0;
     this.#longest = 0;
+    this.#stills = [];
     this.#last = this.#since = performance.now();
   }
 
@@ -55,6 +71,7 @@ export class VideoWatch {
       frames: this.#frames,
       frozenMs: Math.round(this.#frozen + (open > STILL_MS ? open : 0)),
       longestGapMs: Math.round(Math.max(this.#longest, open)),
+      stills: this.#stills,
     };
   }
 
@@ -66,7 +83,13 @@ export class VideoWatch {
     const gap = now - this.#last;
     this.#last = now;
     this.#longest = Math.max(this.#longest, gap);
-    if (gap > STILL_MS) this.#frozen += gap;
+    const widthBefore = this.#width;
+    this.#width = this.element.videoWidth;
+    if (gap <= STILL_MS) return;
+    this.#frozen += gap;
+    if (this.#stills.length < MOST_STILLS) {
+      this.#stills.push({ at: Date.now(), ms: Math.round(gap), widthBefore, widthAfter: this.#width });
+    }
   }
 
   /** The mean of a patch in the upper half, away from the moving square. */

@@ -7,6 +7,7 @@ import {
   pairs,
   scene,
   watchForFreezes,
+  type Frozen,
   type SignalPath,
 } from '../harness/call.ts';
 import { isHeard, sameColour } from '../harness/participant.ts';
@@ -34,7 +35,8 @@ async function callOfFour(t: TestContext, paths: SignalPath[]): Promise<void> {
 
   const frozen = await watchForFreezes(people, WINDOW_MS);
   const worst = frozen.reduce((a, b) => (b.frozenMs > a.frozenMs ? b : a));
-  t.diagnostic(`worst of ${frozen.length} pictures in ${WINDOW_MS / 1000} s: ${JSON.stringify(worst)}`);
+  t.diagnostic(`worst of ${frozen.length} pictures in ${WINDOW_MS / 1000} s: ${worst.stream}, ${worst.frozenMs} ms still`);
+  t.diagnostic(`longest stills: ${JSON.stringify(longestStills(frozen))}`);
 
   assert.equal(frozen.length, 12, 'twelve pictures travel between four people');
   for (const { stream, frozenMs, longestGapMs, frames } of frozen) {
@@ -49,4 +51,14 @@ async function callOfFour(t: TestContext, paths: SignalPath[]): Promise<void> {
     const sound = await receiver.streamOf(sender, 'microphone');
     assert.ok(isHeard(sound, sender.look), `${sender.name}'s sound at ${receiver.name}: ${JSON.stringify(sound?.audio)}`);
   }
+}
+
+/** With their time within the window: those at one time have one cause. */
+function longestStills(frozen: Frozen[]): string[] {
+  const stills = frozen.flatMap(({ stream, stills }) => stills.map((still) => ({ stream, ...still })));
+  const first = Math.min(...stills.map(({ at }) => at));
+  return stills
+    .sort((a, b) => b.ms - a.ms)
+    .slice(0, 8)
+    .map(({ stream, at, ms, widthBefore, widthAfter }) => `${stream} ${ms} ms at ${at - first} (${widthBefore} to ${widthAfter})`);
 }

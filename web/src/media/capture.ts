@@ -30,7 +30,7 @@ export function microphoneOptions(): AudioCaptureOptions {
 export async function openCamera(drawn: boolean, name: string): Promise<LocalVideoTrack> {
   if (!drawn) return createLocalVideoTrack(cameraOptions());
   const { drawCamera } = await import('./drawn-camera.ts');
-  const track = new LocalVideoTrack(drawCamera(name || crypto.randomUUID()), undefined, true);
+  const track = new LocalVideoTrack(drawCamera(name || String(Math.random())), undefined, true);
   track.source = Track.Source.Camera;
   return track;
 }

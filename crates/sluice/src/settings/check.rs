@@ -66,6 +66,7 @@ impl Sfu {
                 "media.bind_ips" => "bind",
                 "media.advertise_ips" => "advertise",
                 "media.first_udp_port" => "udp_port",
+                "media.initial_estimate_bps" => "initial_estimate_bps",
                 "grpc.token" => "token",
                 name => name,
             };
@@ -105,6 +106,7 @@ impl Sfu {
         node.media.tcp_port = (self.tcp_port != 0).then_some(self.tcp_port);
         node.media.advertise_ips.clone_from(&self.advertise);
         node.media.ice_lite = self.ice_lite;
+        node.media.initial_estimate_bps = self.initial_estimate_bps;
         node.grpc.bind = self.grpc;
         node.grpc.token = self.token.reveal().to_owned();
         Ok(node)
@@ -112,8 +114,9 @@ impl Sfu {
 }
 
 fn bounds<T: DeserializeOwned>(table: &str, values: &BTreeMap<String, u64>) -> Result<T, SettingError> {
-    let parsed = figment::value::Value::serialize(values).and_then(|value| value.deserialize());
-    parsed.map_err(|error| describe(error.with_path(&format!("sfu.{table}"))))
+    let explain = |error: figment::Error| describe(error.with_path(&format!("sfu.{table}")));
+    let value = figment::value::Value::serialize(values).map_err(explain)?;
+    value.deserialize().map_err(explain)
 }
 
 impl Rooms {

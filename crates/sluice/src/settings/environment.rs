@@ -39,7 +39,7 @@ impl Provider for Environment {
         for (name, text) in &self.0 {
             let (section, setting) = name.split_once('_').unwrap_or((name, ""));
             let value = if (section, setting) == ("rooms", "keys") {
-                keys(text)?
+                keys(text).map_err(|problem| Error::from(problem).with_path("rooms.keys"))?
             } else {
                 Value::from(text.as_str())
             };
@@ -57,12 +57,10 @@ impl Provider for Environment {
 }
 
 /// `key:secret,key:secret`.
-fn keys(text: &str) -> Result<Value, Error> {
+fn keys(text: &str) -> Result<Value, String> {
     let mut keys = Dict::new();
     for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (key, secret) = pair.split_once(':').ok_or_else(|| {
-            Error::from("expected `key:secret`, several with commas".to_owned()).with_path("rooms.keys")
-        })?;
+        let (key, secret) = pair.split_once(':').ok_or("expected `key:secret`, several with commas")?;
         keys.insert(key.trim().to_owned(), Value::from(secret.trim()));
     }
     Ok(Value::from(keys))

@@ -77,6 +77,7 @@ fn keys_come_from_the_environment_as_pairs() {
 
 #[test]
 fn errors_name_the_setting_the_source_and_the_way_out() {
+    #[allow(clippy::type_complexity)] // a table is read, not passed on
     let cases: &[(&str, &[(&str, &str)], &str, &[&str])] = &[
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "http")], "", &["dev.http_port", "environment", "http"]),
         ("sluice dev", &[("SLUICE_DEV_HTTP_PORT", "70000")], "", &["dev.http_port", "70000"]),
@@ -100,6 +101,7 @@ fn errors_name_the_setting_the_source_and_the_way_out() {
         ),
         ("sluice sfu", &[("SLUICE_SFU_NODE_ID", "a b")], "", &["sfu.node_id", "a b", "spaces"]),
         ("sluice rooms", &[], "", &["rooms.keys", "SLUICE_ROOMS_KEYS"]),
+        ("sluice rooms", &[("SLUICE_ROOMS_KEYS", "nonsense")], "", &["rooms.keys", "key:secret"]),
         ("sluice rooms --node 10.0.0.1:7883", &[], "", &["rooms.node", "10.0.0.1:7883", "http://"]),
         (
             "sluice rooms --http 0.0.0.0:7880",
@@ -154,11 +156,20 @@ fn every_setting_is_documented() {
     let document = include_str!("../../../../docs/settings.md");
     let settings = toml::Table::try_from(Settings::default()).unwrap();
     for (section, settings) in settings {
-        assert!(document.contains(&format!("## `[{section}]`")), "docs/settings.md has no section [{section}]");
+        assert!(
+            document.contains(&format!("## `[{section}]`")),
+            "docs/settings.md has no section [{section}]"
+        );
         for (name, value) in settings.as_table().unwrap() {
-            assert!(document.contains(&format!("| `{name}` |")), "docs/settings.md lacks `{name}` of [{section}]");
+            assert!(
+                document.contains(&format!("| `{name}` |")),
+                "docs/settings.md lacks `{name}` of [{section}]"
+            );
             for inner in value.as_table().into_iter().flat_map(|table| table.keys()) {
-                assert!(document.contains(&format!("`{inner}`")), "docs/settings.md lacks `{section}.{name}.{inner}`");
+                assert!(
+                    document.contains(&format!("`{inner}`")),
+                    "docs/settings.md lacks `{section}.{name}.{inner}`"
+                );
             }
         }
     }

@@ -9,24 +9,30 @@ use std::time::{Duration, Instant};
 /// A debug build on a busy machine needs some seconds.
 const START: Duration = Duration::from_secs(60);
 
-pub struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub http: u16,
+    pub(crate) http: u16,
 }
 
 /// The binary under test.
-pub fn sluice() -> Command {
+pub(crate) fn sluice() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
     command
 }
 
+/// An access token of the development key.
+pub(crate) fn token(room: &str, identity: &str) -> String {
+    let output = sluice().args(["token", "--room", room, "--identity", identity]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 impl Server {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let [http, tcp, grpc] = free_tcp_ports();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = sluice();
-        command.arg("dev").stdout(Stdio::piped());
+        command.args(["dev", "--log", "warn"]).stdout(Stdio::piped());
         for (flag, port) in
             [("--http-port", http), ("--tcp-port", tcp), ("--grpc-port", grpc), ("--udp-port", udp)]
         {
@@ -44,23 +50,24 @@ impl Server {
     }
 
     fn wait_until_ready(&self) {
+        let path = format!("/rtc/validate?access_token={}", token("ready", "nobody"));
         let began = Instant::now();
-        while !self.get("/rtc/validate").contains("401") {
-            assert!(began.elapsed() < START, "not ready: {}", self.get("/rtc/validate"));
+        while !self.get(&path).starts_with("HTTP/1.1 200") {
+            assert!(began.elapsed() < START, "not ready: {}", self.get(&path));
             std::thread::sleep(Duration::from_millis(50));
         }
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.http).into()
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("ws://{}", self.address())
     }
 
     /// Head and body of a GET, as text.
-    pub fn get(&self, path: &str) -> String {
+    pub(crate) fn get(&self, path: &str) -> String {
         self.ask(&format!(
             "GET {path} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n\r\n",
             self.http
@@ -68,7 +75,7 @@ impl Server {
     }
 
     /// One request, byte by byte as given.
-    pub fn ask(&self, request: &str) -> String {
+    pub(crate) fn ask(&self, request: &str) -> String {
         use std::io::Write as _;
         let mut stream = std::net::TcpStream::connect(self.address()).unwrap();
         stream.set_read_timeout(Some(START)).unwrap();
@@ -79,7 +86,7 @@ impl Server {
     }
 
     /// Asks it to end, as a supervisor would, and waits.
-    pub fn terminate(&mut self) -> ExitStatus {
+    pub(crate) fn terminate(&mut self) -> ExitStatus {
         let sent = Command::new("kill").arg("-TERM").arg(self.child.id().to_string()).status().unwrap();
         assert!(sent.success());
         let began = Instant::now();
