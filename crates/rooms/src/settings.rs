@@ -53,7 +53,7 @@ pub struct Limits {
     pub rooms: usize,
     /// Participants in a room.
     pub participants: usize,
-    /// Tracks of a participant, announced ones included.
+    /// Tracks of a participant, announced ones included. No more than the node takes of a session (16 by default).
     pub tracks: usize,
     /// Tracks that a participant gets. The node bounds the sections of a session description too (300 by default).
     pub subscriptions: usize,
@@ -130,7 +130,7 @@ impl Default for Limits {
             connections: 20_000,
             rooms: 10_000,
             participants: 1_000,
-            tracks: 32,
+            tracks: 16,
             subscriptions: 200,
             name_bytes: 256,
             metadata_bytes: 16 * 1024,

@@ -244,6 +244,8 @@ impl Actor {
 
     fn ask_node(&mut self) {
         self.asked_at_ms = now_ms();
+        // Another boot counts from the start; what comes before the answer is taken as it comes.
+        self.sequence = 0;
         let (node, room) = (self.node.clone(), self.itself.clone());
         let task = async move {
             let mut back_off = BackOff::default();
@@ -270,7 +272,7 @@ impl Actor {
             self.dismiss_all(Reason::RoomLost);
             return false;
         };
-        self.sequence = room.event_sequence;
+        self.sequence = self.sequence.max(room.event_sequence);
         let mut outbox = Outbox::new();
         for id in self.roster.ids() {
             let joined = self.roster.seat(&id).map(|seat| seat.presence.participant.joined_at_ms);

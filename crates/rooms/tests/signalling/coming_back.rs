@@ -6,6 +6,7 @@ use crate::support::server::{Server, settings, start, start_with, token, token_f
 use livekit::leave_request::Action;
 use livekit::signal_request::Message as Request;
 use livekit::signal_response::Message as Response;
+use sluice_api::sfu::v1 as sfu;
 use sluice_livekit_proto as livekit;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -248,4 +249,25 @@ async fn when_the_node_lost_the_room_everybody_joins_anew() {
     assert_eq!(leave.action(), Action::Reconnect);
     let mut alice = server.join("alice").await;
     alice.offer().await;
+}
+
+#[tokio::test]
+async fn when_events_were_lost_everybody_stays_and_hears_what_comes() {
+    let (node, server) = start().await;
+    let alice = server.join("alice").await;
+    let mut bob = server.join("bob").await;
+    let snapshots = |calls: &[String]| calls.iter().filter(|call| *call == "GetRoom").count();
+    let before = snapshots(&node.calls());
+    node.lose_events();
+    node.wait_for("a snapshot", |calls| snapshots(calls) > before).await;
+    let connected = sfu::SessionChanged {
+        session_id: format!("{}.sub", alice.sid),
+        participant_id: alice.sid.clone(),
+        state: sfu::SessionState::Connected.into(),
+        ..Default::default()
+    };
+    node.emit(sfu::event::Kind::SessionChanged(connected));
+    bob.update(|info| info.sid == alice.sid && info.state() == livekit::participant_info::State::Active)
+        .await;
+    server.join("carol").await;
 }

@@ -113,6 +113,15 @@ impl FakeNode {
         self.emit_to_all("", None);
     }
 
+    /// As if the node had dropped the events that we have not seen; rooms stay.
+    pub fn lose_events(&self) {
+        let mut state = self.state();
+        state.log.clear();
+        state.boot_id = "boot-2".into();
+        drop(state);
+        self.emit_to_all("", None);
+    }
+
     pub fn emit(&self, kind: Kind) {
         let room_id = self.room().room_id;
         self.emit_to_all(&room_id, Some(kind));
