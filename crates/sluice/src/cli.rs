@@ -5,29 +5,32 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
+/// Lines stay below 100 columns, the width of help where there is no terminal.
 const EXAMPLES: &str = "\
 Examples:
-  sluice                                    everything on this machine, for trying out and developing
-  sluice dev --http-port 8080               the same, the page on http://localhost:8080
-  sluice dev --bind 0.0.0.0 --advertise 192.168.1.20 --allow-dev-key-anywhere
-                                            the same, for the phones in your network
+  sluice                              everything on this machine, for trying out
+  sluice dev --http-port 8080         the same, the page on http://localhost:8080
+  sluice dev --bind 0.0.0.0 --allow-dev-key-anywhere
+                                      the same, reachable from your network
   sluice token --room standup --identity ann
-                                            an access token for the development key
+                                      an access token for the development key
   sluice sfu --config /etc/sluice/sluice.toml
   sluice rooms --config /etc/sluice/sluice.toml
+  sluice rooms --check                show the settings that would be used
 
 What listens where, by default:
-  7880/tcp        HTTP and WebSocket: clients, the web page (dev), /healthz, /metrics (dev)   rooms
-  7881/tcp        media over TCP, for clients whose network drops UDP                         sfu
-  7882/udp        media; one port per shard, counting upwards                                 sfu
-  7883/tcp        the control API (gRPC), with a bearer token                                 sfu
+  7880/tcp   rooms   HTTP and WebSocket: clients, /healthz; in dev also web page and /metrics
+  7881/tcp   sfu     media over TCP, for clients whose network drops UDP
+  7882/udp   sfu     media; one port per shard, counting upwards
+  7883/tcp   sfu     the control API (gRPC), with a bearer token
 
-Settings: defaults < ./sluice.toml or --config FILE < environment < flags. The flag `--http-port` of `sluice dev` is
-`http_port` in the file's section [dev], and SLUICE_DEV_HTTP_PORT in the environment. See docs/settings.md.";
+Settings: defaults < ./sluice.toml or --config FILE < environment < flags.
+The flag --http-port of `sluice dev` is `http_port` in section [dev] of the file, and
+SLUICE_DEV_HTTP_PORT in the environment. See docs/settings.md.";
 
 /// Sluice carries audio and video calls: an SFU node that forwards media, and room management that clients speak to.
 #[derive(Debug, Parser)]
-#[command(name = "sluice", version, after_help = EXAMPLES, max_term_width = 120)]
+#[command(name = "sluice", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -36,14 +39,16 @@ pub(crate) struct Cli {
     pub(crate) command: Option<Command>,
 }
 
+const EVERYWHERE: &str = "Options of every command";
+
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// Read settings from this TOML file. Without it, ./sluice.toml is read if it is there.
-    #[arg(long, global = true, value_name = "FILE", env = "SLUICE_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "SLUICE_CONFIG", help_heading = EVERYWHERE)]
     pub(crate) config: Option<PathBuf>,
     /// Check the settings, print them as TOML without secrets, and exit.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) check: bool,
     #[command(flatten)]
     pub(crate) log: LogFlags,
@@ -53,11 +58,11 @@ pub(crate) struct Common {
 #[derive(Debug, Args, Serialize)]
 pub(crate) struct LogFlags {
     /// What to log, e.g. `info` or `info,sluice_rooms=debug` [default: info]
-    #[arg(long = "log", global = true, value_name = "FILTER")]
+    #[arg(long = "log", global = true, value_name = "FILTER", help_heading = EVERYWHERE)]
     #[serde(skip_serializing_if = "Option::is_none")]
     filter: Option<String>,
     /// How log lines look [default: text]
-    #[arg(long = "log-format", global = true, value_name = "FORMAT")]
+    #[arg(long = "log-format", global = true, value_name = "FORMAT", help_heading = EVERYWHERE)]
     #[serde(skip_serializing_if = "Option::is_none")]
     format: Option<LogFormat>,
 }
@@ -81,7 +86,7 @@ pub(crate) enum Command {
     Dev(DevFlags),
     /// Run an SFU node, controlled through gRPC.
     Sfu(SfuFlags),
-    /// Run room management, a client of one or more SFU nodes; clients and web pages connect to it.
+    /// Run room management, which clients connect to; it is a gRPC client of an SFU node.
     Rooms(RoomsFlags),
     /// Print an access token for a room.
     Token(TokenFlags),
