@@ -1,5 +1,6 @@
 // A real server for one test: started on free ports, ended by its pid, its log kept.
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
@@ -28,20 +29,36 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+/** Where a program controls the node, and the bearer token that it needs. */
+export interface ControlAddress {
+  address: string;
+  token: string;
+}
+
+export interface DevServer extends Server {
+  control: ControlAddress;
+}
+
 /** Starting includes checking certificates and ports; a debug build on a busy machine needs some seconds. */
 const START_MS = 30_000;
 /** A graceful end tells every client; then patience ends. */
 const STOP_MS = 5_000;
 
-export async function startServer(test: string, listenOn = '127.0.0.1'): Promise<Server> {
+export async function startServer(test: string, listenOn = '127.0.0.1'): Promise<DevServer> {
   const ports = await freePorts();
   const { http, tcp, udp, grpc } = ports;
   const elsewhere = listenOn === '127.0.0.1' ? [] : ['--bind', listenOn, '--allow-dev-key-anywhere'];
-  const process = spawnSluice(test, 'dev', [
+  const control = { address: `${listenOn}:${grpc}`, token: randomUUID() };
+  const process = spawnSluice(
+    test,
     'dev',
-    ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
-    ...elsewhere,
-  ]);
+    [
+      'dev',
+      ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
+      ...elsewhere,
+    ],
+    { SLUICE_DEV_GRPC_TOKEN: control.token },
+  );
   const url = `http://${listenOn}:${http}`;
   try {
     await ready(process, url);
@@ -52,6 +69,7 @@ export async function startServer(test: string, listenOn = '127.0.0.1'): Promise
   return {
     url,
     logFile: process.logFile,
+    control,
     token: (room, name) => developmentToken(url, room, name),
     stop: () => process.stop(),
   };
