@@ -98,7 +98,7 @@ impl Default for Config {
             addresses: Vec::new(),
             ice_lite: true,
             connect_timeout: Duration::from_secs(60),
-            initial_estimate: Bitrate::kbps(1_000),
+            initial_estimate: Bitrate::kbps(2_500),
             limits: Limits::default(),
         }
     }

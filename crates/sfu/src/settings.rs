@@ -151,7 +151,7 @@ impl Default for MediaSettings {
             send_buffer_bytes: 4 << 20,
             send_queue_bytes: 8 << 20,
             ice_lite: true,
-            initial_estimate_bps: 1_000_000,
+            initial_estimate_bps: 2_500_000,
             connect_timeout_ms: 60_000,
         }
     }
