@@ -186,6 +186,7 @@ const client = {
   },
   people: (): string[] => [...room.remoteParticipants.keys()],
   metadataOf: (identity: string): string => room.getParticipantByIdentity(identity)?.metadata ?? '',
+  speakers: (): string[] => room.activeSpeakers.map((who) => who.identity),
   connected: (): boolean => room.state === ConnectionState.Connected,
   messages: (): Message[] => messages,
   events: (): SeenEvent[] => events,
