@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::demux::SessionKey;
 use crate::egress::Egress;
 use crate::id::PublicationId;
+use crate::io::Output;
 use crate::model::{CloseReason, PauseReason, RoomEndReason, SessionState};
 use crate::negotiation::claim;
 use crate::publication::Subscriber;
@@ -12,7 +13,7 @@ use crate::room::RoomKey;
 use crate::section::{PublicationKey, SubscriptionKey, Use};
 use crate::shard::Shard;
 use crate::timers::Timer;
-use crate::transport::{Mid, Rid};
+use crate::transport::{Mid, Polled, Rid};
 
 use rand::RngExt;
 
@@ -207,8 +208,12 @@ impl Shard {
         }
         session.transport.close();
         // What remains to be said to the peer: goodbye.
-        while let Ok(crate::transport::Polled::Transmit(transmit)) = session.transport.poll() {
-            self.out.push_back(crate::io::Output::Transmit(transmit));
+        loop {
+            match session.transport.poll() {
+                Ok(Polled::Transmit(transmit)) => self.out.push_back(Output::Transmit(transmit)),
+                Ok(Polled::Event(_)) => {}
+                Ok(Polled::Idle(_)) | Err(_) => break,
+            }
         }
         for publication in session.publications.clone() {
             self.remove_publication(key, publication);
