@@ -1,7 +1,7 @@
 // A real server for one test: started on free ports, ended by its pid, its log kept.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, mkdirSync, writeFileSync } from 'node:fs';
+import { createWriteStream, mkdirSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
@@ -111,7 +111,6 @@ export function spawnSluice(
 ): SluiceProcess {
   const folder = join(RESULTS, test.replace(/[^a-z0-9]+/gi, '-').toLowerCase());
   mkdirSync(folder, { recursive: true });
-  writeFileSync(join(folder, 'sluice.toml'), '');
   const logFile = join(folder, `${name}.log`);
   const log = createWriteStream(logFile, { flags: 'a' });
   const child = spawn(sluiceBinary(), args, {
