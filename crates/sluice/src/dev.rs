@@ -4,6 +4,7 @@
 //! here that would not work there.
 mod token;
 
+use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -122,22 +123,26 @@ fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr) {
     } else {
         "with the token from your settings"
     };
-    println!(
+    let mut text = format!(
         "\n  Sluice {} runs.\n\n  Open  {page}  in two windows: that is a call.\n\n  \
          Client SDKs   url ws://{}, key {DEV_KEY}, secret {DEV_SECRET}\n  \
          Tokens        sluice token --room demo --identity ann\n  \
          Media         udp {udp}, tcp {tcp_port}\n  \
          Node's gRPC   {grpc}, {token}\n  \
-         Metrics       {page}/metrics\n",
+         Metrics       {page}/metrics\n\n",
         env!("CARGO_PKG_VERSION"),
         page.trim_start_matches("http://"),
     );
     if !settings.bind.is_loopback() {
-        println!(
+        text.push_str(&format!(
             "  Anybody who reaches {} may join: the development key is public. Browsers give camera and microphone\n  \
-             only to https pages and to localhost.\n",
+             only to https pages and to localhost.\n\n",
             settings.bind
-        );
+        ));
     }
-    println!("  Ctrl-C stops it.\n");
+    text.push_str("  Ctrl-C stops it.\n\n");
+    // Nobody may be reading any more; that is no reason to end.
+    if let Err(error) = std::io::stdout().write_all(text.as_bytes()) {
+        tracing::debug!(%error, "the greeting was not printed");
+    }
 }
