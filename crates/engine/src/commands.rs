@@ -373,8 +373,7 @@ impl Shard {
         let (Some(mid), MediaKind::Video) = (publication.mid, publication.spec.kind) else {
             return Err(CommandError::Precondition(format!("publication {id} sends no video")));
         };
-        let Publication { layers, subscribers, .. } = publication;
-        for layer in layers.iter_mut().filter(|l| l.active) {
+        for layer in publication.layers.iter_mut().filter(|l| l.active) {
             // The caller waits like a subscriber, but only for this one request.
             let caller = Subscriber { session, subscription: usize::MAX };
             layer.key_frames.wait(caller);
@@ -385,7 +384,6 @@ impl Shard {
             }
             layer.key_frames.give_up(caller);
         }
-        tracing::trace!(publication = %id, subscribers = subscribers.len(), "key frame asked for");
         self.touch(session);
         Ok(Reply::Done)
     }

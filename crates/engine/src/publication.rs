@@ -66,6 +66,7 @@ struct LayerTotals {
     packets: u64,
     bytes: u64,
     lost: f64,
+    packets_reported: u64,
     nacks: u64,
     key_frames: u64,
     key_frame_requests: u64,
@@ -99,8 +100,11 @@ impl Layer {
 
     pub(crate) fn count_nacks(&mut self, nacks: u64, lost: Option<f32>) {
         self.totals.nacks = nacks;
-        if let Some(share) = lost {
-            self.totals.lost += f64::from(share);
+        // The transport tells a share: of those that should have come since its last report.
+        let came = self.totals.packets - self.totals.packets_reported;
+        self.totals.packets_reported = self.totals.packets;
+        if let Some(share) = lost.filter(|share| (0.0..1.0).contains(share)) {
+            self.totals.lost += came as f64 * f64::from(share) / (1.0 - f64::from(share));
         }
     }
 }
