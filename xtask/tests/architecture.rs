@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["sluice-rtp", "sluice-forward", "sluice-sdp"],
         "the shard is driven from outside: sockets, threads and gRPC are its driver's",
     ),
+    ("sluice-calls", &[], "the model of calls knows no media, no protocol and no store"),
     ("sluice-net", &[], "datagrams are bytes to it"),
     ("sluice-api", &[], "generated code only"),
     ("sluice-livekit-proto", &[], "generated code only"),
@@ -30,7 +31,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sluice-rooms",
-        &["sluice-api", "sluice-livekit-proto"],
+        &["sluice-api", "sluice-calls", "sluice-livekit-proto"],
         "rooms is a gRPC client of nodes: it sees them only through the public API",
     ),
     (
@@ -56,6 +57,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
 const NEVER: &[(&str, &[&str], &str)] = &[
     ("sluice-rtp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-forward", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
+    ("sluice-calls", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-sdp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     (
         "sluice-engine",

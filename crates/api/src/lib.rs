@@ -12,5 +12,14 @@ pub mod sfu {
     }
 }
 
+/// `sluice.calls.v1`: the product's API for calls, the clients' messages, and the permission hook.
+pub mod calls {
+    /// Version 1. Every message also has the JSON form of protobuf, through serde.
+    pub mod v1 {
+        tonic::include_proto!("sluice.calls.v1");
+        include!(concat!(env!("OUT_DIR"), "/sluice.calls.v1.serde.rs"));
+    }
+}
+
 /// All of `proto/` as an encoded `google.protobuf.FileDescriptorSet`, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));

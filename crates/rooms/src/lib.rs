@@ -15,6 +15,8 @@ use axum::extract::Request;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+#[allow(dead_code)]
+mod calls;
 mod dialect;
 mod directory;
 mod gate;
