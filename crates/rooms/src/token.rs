@@ -43,6 +43,9 @@ pub struct Claims {
     /// `standard` (or empty), `agent`, `ingress`, `egress`, `sip`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    /// The call whose room it is for: then it is of use only while the call gives this identity a seat.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub call: String,
     /// What the participant may do.
     pub video: Grants,
 }
@@ -268,6 +271,12 @@ impl TokenBuilder {
     /// Everything that the participant may do.
     pub fn grants(mut self, grants: Grants) -> Self {
         self.claims.video = grants;
+        self
+    }
+
+    /// Of use only in this call.
+    pub fn call(mut self, call: impl Into<String>) -> Self {
+        self.claims.call = call.into();
         self
     }
 
