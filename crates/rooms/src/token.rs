@@ -48,6 +48,9 @@ pub struct Claims {
     pub call: String,
     /// What the participant may do.
     pub video: Grants,
+    /// Set in a device's token, which opens `/calls/v1` and no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<DeviceClaim>,
 }
 
 /// What a token permits. `None` means the default that is named.
@@ -176,6 +179,9 @@ pub enum TokenError {
     /// The token could not be signed.
     #[error("the access token cannot be signed")]
     Unsignable,
+    /// A participant's token where a device's is needed.
+    #[error("the access token is not a device's: get one with CreateDeviceToken")]
+    NotADevice,
 }
 
 impl From<jsonwebtoken::errors::Error> for TokenError {
@@ -280,6 +286,12 @@ impl TokenBuilder {
         self
     }
 
+    /// A token of the device `device` of the user that the token is for: it opens `/calls/v1` and no room.
+    pub fn device(mut self, device: impl Into<String>, call_waiting: bool) -> Self {
+        self.claims.calls = Some(DeviceClaim { device: device.into(), call_waiting });
+        self
+    }
+
     /// How long the token is valid from now.
     pub fn validity(mut self, validity: Duration) -> Self {
         self.validity = validity;
@@ -292,6 +304,10 @@ impl TokenBuilder {
         sign(self.claims, secret, self.validity)
     }
 }
+
+mod device;
+pub use device::DeviceClaim;
+pub(crate) use device::DevicePass;
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use sluice_calls::{Call, DeviceOffer, Notice, UserId};
 
 /// Clones share it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Hub {}
 
 impl Hub {

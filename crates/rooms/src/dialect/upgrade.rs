@@ -129,6 +129,9 @@ fn read(
     let token = bearer.or_else(|| query.get("access_token").map(String::as_str)).unwrap_or_default();
     let claims = context.keys.verify(token)?;
     let forbidden = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text));
+    if claims.calls.is_some() {
+        return forbidden("the access token is a device's, for /calls/v1: it joins no room");
+    }
     if !claims.video.room_join || claims.video.room.is_empty() {
         return forbidden("the access token permits to join no room");
     }

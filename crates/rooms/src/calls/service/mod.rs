@@ -21,7 +21,6 @@ use super::desk::Desk;
 use super::documents::Documents;
 use super::front::Front;
 use super::outbox::Outbox;
-use crate::token::Keys;
 use observe::{Seen, observe};
 
 /// What the RPCs work with. Clones share it.
@@ -31,13 +30,19 @@ pub(crate) struct Service {
     pub(crate) desk: Desk,
     pub(crate) documents: Documents,
     pub(crate) outbox: Outbox,
-    /// For tokens of devices: the keys, and the one that signs.
-    pub(crate) keys: Keys,
-    pub(crate) key: String,
+    /// For tokens of devices.
+    pub(crate) keys: Signer,
     pub(crate) clock: fn() -> Time,
     /// Places for those who follow the events.
     pub(crate) followers: Arc<Semaphore>,
     pub(crate) stop: CancellationToken,
+}
+
+/// The API key that signs.
+#[derive(Clone)]
+pub(crate) struct Signer {
+    pub(crate) key: String,
+    pub(crate) secret: String,
 }
 
 /// Whose request it is, for traces; checked later.

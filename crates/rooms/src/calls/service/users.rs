@@ -6,6 +6,7 @@ use sluice_api::calls::v1 as api;
 use super::Service;
 use crate::calls::convert::check;
 use crate::calls::desk::Trouble;
+use crate::token::TokenBuilder;
 
 /// Seconds that a device's token may be valid; 0 means the last.
 const VALIDITY_S: std::ops::RangeInclusive<u32> = 60..=604_800;
@@ -30,7 +31,15 @@ impl Service {
             seconds => return check::invalid("validity_s", format!("is {seconds}; 60 to 604800 are allowed")),
         };
         let validity = Duration::from_secs(seconds.into());
-        let token = self.device_token(user, device, handle, request.call_waiting, validity)?;
+        let token = TokenBuilder::new(user.as_str())
+            .name(handle)
+            .device(device.as_str(), request.call_waiting)
+            .validity(validity)
+            .sign(&self.keys.key, &self.keys.secret);
+        let token = token.map_err(|error| {
+            tracing::error!(%error, "a device's token");
+            Trouble::Unavailable("the token cannot be signed")
+        })?;
         let expires = (self.clock)().after_ms(u64::from(seconds) * 1000);
         Ok(api::CreateDeviceTokenResponse {
             token,
