@@ -43,6 +43,9 @@ pub struct Claims {
     /// `standard` (or empty), `agent`, `ingress`, `egress`, `sip`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    /// The call whose room it is for: then it is of use only while the call gives this identity a seat.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub call: String,
     /// What the participant may do.
     pub video: Grants,
     /// Set in a device's token, which opens `/calls/v1` and no room.
@@ -280,6 +283,12 @@ impl TokenBuilder {
     /// A token of the device `device` of the user that the token is for: it opens `/calls/v1` and no room.
     pub fn device(mut self, device: impl Into<String>, call_waiting: bool) -> Self {
         self.claims.calls = Some(DeviceClaim { device: device.into(), call_waiting });
+        self
+    }
+
+    /// Of use only in this call.
+    pub fn call(mut self, call: impl Into<String>) -> Self {
+        self.claims.call = call.into();
         self
     }
 

@@ -241,6 +241,11 @@ impl Documents {
         self.write(vec![put(format!("calls/policy/{}", policy.user_id), encode(policy)?)]).await
     }
 
+    /// Whether the store can be written.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        self.write(vec![put("calls/probe".into(), Bytes::new())]).await
+    }
+
     /// Writes that expect nothing.
     pub(super) async fn write(&self, changes: Vec<Change>) -> Result<(), StoreError> {
         for answer in self.store.commit(changes).await? {

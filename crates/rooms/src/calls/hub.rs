@@ -148,11 +148,13 @@ pub(crate) enum Ending {
     Lost,
     /// 1001: this process stops. Come back.
     Stopping,
+    /// 1002: no WebSocket frames.
+    Broken,
     /// 1003: messages are JSON in text frames.
     Binary,
     /// 1008: too many messages.
     Flood,
-    /// 1009: a message is too large, or no WebSocket frame.
+    /// 1009: a message is too large.
     Large,
     /// 1013: the calls cannot be looked at, or too many devices of the user came at once. Come back later.
     Unready,
@@ -172,6 +174,7 @@ impl Ending {
             Self::Client => "client",
             Self::Lost => "lost",
             Self::Stopping => "stopping",
+            Self::Broken => "broken",
             Self::Binary => "binary",
             Self::Flood => "flood",
             Self::Large => "large",
@@ -188,9 +191,10 @@ impl Ending {
         match self {
             Self::Client | Self::Lost => None,
             Self::Stopping => Some((1001, "the server stops: come back")),
+            Self::Broken => Some((1002, "broken frames")),
             Self::Binary => Some((1003, "text frames only")),
             Self::Flood => Some((1008, "too many messages")),
-            Self::Large => Some((1009, "the message is too large, or its frames are broken")),
+            Self::Large => Some((1009, "the message is too large")),
             Self::Unready => Some((1013, "try again later")),
             Self::Replaced => Some((4001, "replaced")),
             Self::Behind => Some((4002, "behind: come back with the cursor")),

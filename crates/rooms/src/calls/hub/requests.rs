@@ -73,8 +73,7 @@ impl Operator for Service {
         device: &DeviceId,
         mark: Mark,
     ) -> Result<(Picture, Option<u64>), Trouble> {
-        let (user, device) = (user.clone(), device.clone());
-        self.desk.look(move |board| (Picture::of(board, &user, &device), mark())).await
+        self.desk.picture(user, device, mark).await
     }
 
     async fn appeared(&self, user: &UserId, device: &DeviceId, call_waiting: bool) -> Result<(), Trouble> {

@@ -14,6 +14,8 @@ use sluice_api::calls::v1::client_message::Request;
 use sluice_calls::{DeviceId, Party, Time, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Cursor;
@@ -215,8 +217,7 @@ impl Talk<'_> {
     async fn hear(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Ending> {
         let frame = match frame {
             Some(Ok(frame)) => frame,
-            // Broken connections end here too; they do not hear our last word.
-            Some(Err(_)) => return Err(Ending::Large),
+            Some(Err(error)) => return Err(broken(error)),
             None => return Err(Ending::Lost),
         };
         self.heard = Instant::now();
@@ -254,6 +255,17 @@ impl Talk<'_> {
         let (user, device): (&UserId, &DeviceId) = (&self.line.party.user, &self.line.party.device);
         let reply = messages::reply(id, Err(trouble), user, device);
         self.say(reply).await
+    }
+}
+
+/// What is wrong with a connection that cannot be read on.
+fn broken(error: axum::Error) -> Ending {
+    let error = error.into_inner();
+    match error.downcast_ref::<tungstenite::Error>() {
+        Some(tungstenite::Error::Capacity(_)) => Ending::Large,
+        Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Ending::Lost,
+        Some(tungstenite::Error::Protocol(_) | tungstenite::Error::Utf8(_)) => Ending::Broken,
+        _ => Ending::Lost,
     }
 }
 
