@@ -25,6 +25,7 @@ mod gate;
 mod http;
 mod id;
 mod node;
+mod rate;
 mod recovery;
 mod room;
 mod settings;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Permissions, Source};
 
 /// Clocks of token servers may differ from ours by this many seconds.
-const LEEWAY: u64 = 60;
+pub(crate) const LEEWAY: u64 = 60;
 
 /// The claims of a token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

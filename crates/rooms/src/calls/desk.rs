@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::documents::Remember;
 use crate::store::StoreError;
 
-pub(crate) use task::{Parts, Task};
+pub(crate) use task::{Parts, Task, wall_clock};
 
 /// Why a request got no answer.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -141,8 +141,14 @@ impl Desk {
         answer.await.map_err(|_| STOPPED)?
     }
 
-    /// All that a device may know now. In order with the notices: whatever is delivered later is newer.
-    pub(crate) async fn picture(&self, user: &UserId, device: &DeviceId) -> Result<Picture, Trouble> {
+    /// All that a device may know now, and what `mark` says at that moment: in order with the notices, so that whatever is
+    /// delivered after it is newer than the picture.
+    pub(crate) async fn picture<T: Send + 'static>(
+        &self,
+        user: &UserId,
+        device: &DeviceId,
+        mark: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<(Picture, T), Trouble> {
         let (user, device) = (user.clone(), device.clone());
         self.look(move |board| {
             let mut picture = Picture::default();
@@ -150,7 +156,7 @@ impl Desk {
                 picture.rings.extend(call.ring(&user, &device));
                 picture.calls.extend(call.view(&user, &device));
             }
-            picture
+            (picture, mark())
         })
         .await
     }
