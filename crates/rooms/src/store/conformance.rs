@@ -21,7 +21,7 @@ fn demand(holds: bool, rule: &str) -> Result<(), Violation> {
 }
 
 fn conflicts<T>(result: &Result<T, StoreError>) -> bool {
-    matches!(result, Err(StoreError::Conflict))
+    matches!(result, Err(StoreError::Conflict(_)))
 }
 
 /// Checks every rule. Leaves documents under `conformance/` behind.
@@ -100,7 +100,7 @@ async fn increment(store: Arc<dyn Store>, key: &str, times: u8) -> Result<(), Vi
             let next = document.value.first().map_or(1, |count| count + 1);
             match store.put(key, Bytes::copy_from_slice(&[next]), Some(document.revision)).await {
                 Ok(_) => break,
-                Err(StoreError::Conflict) => tokio::task::yield_now().await,
+                Err(StoreError::Conflict(_)) => tokio::task::yield_now().await,
                 Err(error) => return Err(error.into()),
             }
         }
