@@ -8,3 +8,6 @@ pub(crate) mod authority;
 pub(crate) mod desk;
 pub(crate) mod front;
 pub(crate) mod hub;
+pub(crate) mod push;
+pub(crate) mod unusable;
+pub(crate) mod webhook;
