@@ -3,8 +3,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sluice_calls::{
-    CallId, CallKind, ConversationId, DeviceOffer, Invitee, Limits, Media, Party, Reason, Refusal, Time, UserId,
-    Verdict,
+    CallId, CallKind, ConversationId, DeviceOffer, Invitee, Limits, Media, Party, Reason, Refusal, Time,
+    UserId, Verdict,
 };
 
 use super::desk::Trouble;
@@ -143,7 +143,14 @@ impl Authority {
         for ((user, handle), said) in question.callees.into_iter().zip(said) {
             let Some(said) = said else {
                 let verdict = Verdict::Deny;
-                invitees.push(Invitee { user, handle, verdict, hide_busy: false, devices: vec![], push: false });
+                invitees.push(Invitee {
+                    user,
+                    handle,
+                    verdict,
+                    hide_busy: false,
+                    devices: vec![],
+                    push: false,
+                });
                 continue;
             };
             limits = limits::strictest(limits, &said.limits);

@@ -78,7 +78,11 @@ impl Endpoint {
             let text = "must be 1 to 64 lower-case letters, digits, `-` and `_`";
             return Err(Unusable::new(field("name"), text));
         }
-        if settings.in_flight == 0 || settings.read_ahead == 0 || settings.waiting == 0 || settings.timeout_ms == 0 {
+        if settings.in_flight == 0
+            || settings.read_ahead == 0
+            || settings.waiting == 0
+            || settings.timeout_ms == 0
+        {
             let text = "`in_flight`, `read_ahead`, `waiting` and `timeout_ms` are at least 1";
             return Err(Unusable::new(format!("webhooks[{place}]"), text));
         }

@@ -159,8 +159,9 @@ impl Policies {
     async fn read(&self, user: &str) -> Result<Option<(api::UserPolicy, Revision)>, Trouble> {
         let key = key(user);
         let Some(document) = self.store.get(&key).await.map_err(stored)? else { return Ok(None) };
-        let policy = serde_json::from_slice(&document.value)
-            .map_err(|error| stored(StoreError::Unavailable(format!("the document {key} cannot be read: {error}"))))?;
+        let policy = serde_json::from_slice(&document.value).map_err(|error| {
+            stored(StoreError::Unavailable(format!("the document {key} cannot be read: {error}")))
+        })?;
         Ok(Some((policy, document.revision)))
     }
 
@@ -217,7 +218,10 @@ fn check(policy: &api::UserPolicy) -> Result<(), Trouble> {
         return invalid("policy.user_id", text.into());
     }
     if api::WhoMayCall::try_from(policy.who_may_call).is_err() {
-        return invalid("policy.who_may_call", format!("{} is not a value of WhoMayCall", policy.who_may_call));
+        return invalid(
+            "policy.who_may_call",
+            format!("{} is not a value of WhoMayCall", policy.who_may_call),
+        );
     }
     for (field, users) in [
         ("policy.blocked_user_ids", &policy.blocked_user_ids),

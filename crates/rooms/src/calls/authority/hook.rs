@@ -1,5 +1,5 @@
 //! The product's permission hook: asks it in time, checks what it says, and knows what to do when it fails.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +181,7 @@ fn check<'a>(
 ) -> Result<Vec<(&'a UserId, Said)>, Failure> {
     let limits = answer.limits.map(limits::from_api).unwrap_or_default();
     let mut verdicts: HashMap<String, api::CalleeVerdict> = HashMap::new();
-    for verdict in answer.callees {
+    for mut verdict in answer.callees {
         if !callees.iter().any(|callee| callee.as_str() == verdict.user_id) {
             metrics::counter!("sluice_calls_hook_unasked_total").increment(1);
             continue;
@@ -196,6 +196,8 @@ fn check<'a>(
         if !verdict.devices.iter().all(|device| is_id(&device.device_id)) {
             return Err(Failure::Malformed(format!("a device of {} has no usable id", verdict.user_id)));
         }
+        let mut devices = HashSet::new();
+        verdict.devices.retain(|device| devices.insert(device.device_id.clone()));
         if let Some(twice) = verdicts.insert(verdict.user_id.clone(), verdict) {
             return Err(Failure::Malformed(format!("{} has two verdicts", twice.user_id)));
         }

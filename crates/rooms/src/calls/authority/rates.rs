@@ -66,7 +66,8 @@ impl Rates {
     /// Whether it matters when a caller was first seen.
     pub(super) fn wants_age(&self) -> bool {
         let RateSettings { fresh_calls_per_minute, fresh_calls_per_hour, fresh_callees, .. } = *self.settings;
-        self.settings.fresh_hours > 0 && (fresh_calls_per_minute, fresh_calls_per_hour, fresh_callees) != (0, 0, 0)
+        self.settings.fresh_hours > 0
+            && (fresh_calls_per_minute, fresh_calls_per_hour, fresh_callees) != (0, 0, 0)
     }
 
     /// Counts one call of `caller` to `callees`, or refuses it, says until when, and counts nothing.
@@ -111,8 +112,11 @@ impl Rates {
         }
         if fresh && settings.fresh_callees > 0 {
             let most = MOST_CALLEES.min(settings.fresh_callees as usize);
-            let new: HashSet<&UserId> =
-                callees.iter().map(|(callee, _)| callee).filter(|callee| !state.callees.contains(callee)).collect();
+            let new: HashSet<&UserId> = callees
+                .iter()
+                .map(|(callee, _)| callee)
+                .filter(|callee| !state.callees.contains(callee))
+                .collect();
             if state.callees.len() + new.len() > most {
                 let until = first_seen.after_ms(u64::from(settings.fresh_hours) * HOUR);
                 let text = format!("a new account may call {most} different people on its first day");
@@ -186,7 +190,11 @@ mod tests {
         }
         let wait = call(&rates, START, "alice", LONG_AGO, &["bob"]).unwrap();
         assert_eq!(wait, 10_000, "one sixth of a minute");
-        assert_eq!(call(&rates, START, "carol", LONG_AGO, &["bob"]), None, "another caller has its own limit");
+        assert_eq!(
+            call(&rates, START, "carol", LONG_AGO, &["bob"]),
+            None,
+            "another caller has its own limit"
+        );
         assert_eq!(call(&rates, START.after_ms(wait - 1), "alice", LONG_AGO, &["bob"]), Some(1));
         assert_eq!(call(&rates, START.after_ms(wait), "alice", LONG_AGO, &["bob"]), None, "as told");
     }
@@ -198,7 +206,11 @@ mod tests {
         let let_through = (0..3_600).filter(|second| {
             call(&rates, START.after_ms(second * 1_000), "alice", LONG_AGO, &["bob"]).is_none()
         });
-        assert_eq!(let_through.count(), 199, "the burst of a hundred, and the pace of a hundred an hour after it");
+        assert_eq!(
+            let_through.count(),
+            199,
+            "the burst of a hundred, and the pace of a hundred an hour after it"
+        );
     }
 
     #[test]
@@ -229,7 +241,11 @@ mod tests {
         assert_eq!(call(&rates, START, "mallory", START, &["c"]), None, "what was refused was not counted");
         assert_eq!(call(&rates, START, "mallory", START, &["a", "b", "c"]), None, "the same people again");
         assert_eq!(call(&rates, START, "mallory", START, &["a"]), None);
-        assert_eq!(call(&rates, START, "mallory", START, &["a"]), Some(15_000), "the fifth call of the minute");
+        assert_eq!(
+            call(&rates, START, "mallory", START, &["a"]),
+            Some(15_000),
+            "the fifth call of the minute"
+        );
         let tomorrow = START.after_ms(day);
         assert_eq!(call(&rates, tomorrow, "mallory", START, &["d", "e", "f", "g"]), None);
     }

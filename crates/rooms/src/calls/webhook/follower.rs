@@ -106,8 +106,9 @@ pub(crate) struct Follower<T> {
 
 /// The document of the progress as it was written last.
 struct Saved {
-    progress: Progress,
     revision: Revision,
+    /// Of the queue.
+    version: u64,
     at: Instant,
 }
 
@@ -136,11 +137,16 @@ impl<T: Target> Follower<T> {
             }
         };
         if progress.read > span.last.0 {
-            tracing::warn!(name, read = progress.read, last = span.last.0, "the log is older than this sink's progress");
+            tracing::warn!(
+                name,
+                read = progress.read,
+                last = span.last.0,
+                "the log is older than this sink's progress"
+            );
             progress = Progress { read: span.last.0, open: Vec::new() };
         }
         let queue = Queue::new(progress.read, pace.read_ahead, pace.waiting);
-        let saved = Saved { progress, revision, at: Instant::now() };
+        let saved = Saved { revision, version: 0, at: Instant::now() };
         let mut follower = Self {
             name: name.to_owned(),
             key,
@@ -154,7 +160,7 @@ impl<T: Target> Follower<T> {
             saved,
             more: true,
         };
-        follower.take_back().await?;
+        follower.take_back(progress.open).await?;
         Ok(follower)
     }
 
@@ -240,8 +246,8 @@ impl<T: Target> Follower<T> {
     }
 
     /// What was undelivered when the progress was written.
-    async fn take_back(&mut self) -> Result<(), StoreError> {
-        for (first, last) in self.saved.progress.open.clone() {
+    async fn take_back(&mut self, open: Vec<(u64, u64)>) -> Result<(), StoreError> {
+        for (first, last) in open {
             let mut next = first;
             while next <= last {
                 let limit = PAGE.min(usize::try_from(last - next + 1).unwrap_or(PAGE));
@@ -292,7 +298,13 @@ impl<T: Target> Follower<T> {
                 "lost"
             }
             End::Tried(Delivery::Refused(why)) => {
-                tracing::warn!(name = self.name, call = job.lane, position = job.position.0, why, "an event is refused");
+                tracing::warn!(
+                    name = self.name,
+                    call = job.lane,
+                    position = job.position.0,
+                    why,
+                    "an event is refused"
+                );
                 "given_up"
             }
             End::Tried(Delivery::Failed { why, not_before_ms }) => {
@@ -300,7 +312,14 @@ impl<T: Target> Follower<T> {
                 let old = at_ms > 0 && now.ms_since(Time(at_ms.unsigned_abs())) > self.pace.give_up_ms;
                 let (call, position) = (&job.lane, job.position.0);
                 if !old {
-                    tracing::debug!(name = self.name, call, position, why, failures = job.failures, "will be retried");
+                    tracing::debug!(
+                        name = self.name,
+                        call,
+                        position,
+                        why,
+                        failures = job.failures,
+                        "will be retried"
+                    );
                     let pause = self.pace.retry_in_ms(job.failures, rand::rng().random());
                     self.queue.failed(&job.lane, now.after_ms(pause.max(not_before_ms.unwrap_or(0))));
                     self.count("retried");
@@ -315,7 +334,8 @@ impl<T: Target> Follower<T> {
     }
 
     fn count(&self, result: &'static str) {
-        metrics::counter!("sluice_calls_sink_events_total", "sink" => self.name.clone(), "result" => result).increment(1);
+        metrics::counter!("sluice_calls_sink_events_total", "sink" => self.name.clone(), "result" => result)
+            .increment(1);
     }
 
     fn count_lost(&self, events: u64) {
@@ -328,7 +348,7 @@ impl<T: Target> Follower<T> {
     fn wakes_at(&self, pause: Option<Duration>) -> Instant {
         let now = Instant::now();
         let idle = now + Duration::from_secs(60);
-        let save = if self.queue.progress() == self.saved.progress { idle } else { self.saved.at + SAVE_EVERY };
+        let save = if self.queue.version() == self.saved.version { idle } else { self.saved.at + SAVE_EVERY };
         let retry = self.queue.wakes_at().filter(|_| self.jobs.len() < self.pace.in_flight);
         let retry = retry.map_or(idle, |wake| now + Duration::from_millis(wake.ms_since(wall_clock())));
         save.min(retry).min(pause.map_or(idle, |pause| now + pause))
@@ -341,19 +361,22 @@ impl<T: Target> Follower<T> {
     }
 
     async fn save(&mut self) {
-        let progress = self.queue.progress();
+        let version = self.queue.version();
         self.saved.at = Instant::now();
-        if progress == self.saved.progress {
+        if version == self.saved.version {
             return;
         }
-        let written = match encode(&progress) {
+        let written = match encode(&self.queue.progress()) {
             Ok(value) => self.store.put(&self.key, value, Some(self.saved.revision)).await,
             Err(error) => Err(error),
         };
         match written {
-            Ok(revision) => (self.saved.progress, self.saved.revision) = (progress, revision),
+            Ok(revision) => (self.saved.version, self.saved.revision) = (version, revision),
             Err(StoreError::Conflict(_)) => {
-                tracing::error!(name = self.name, "another process writes this sink's progress: give each its own name");
+                tracing::error!(
+                    name = self.name,
+                    "another process writes this sink's progress: give each its own name"
+                );
                 if let Ok(Some(document)) = self.store.get(&self.key).await {
                     self.saved.revision = document.revision;
                 }

@@ -2,7 +2,7 @@
 //!
 //! A lane holds the events that must stay in order. At most one of a lane is under way. A lane that fails sleeps, and
 //! keeps nothing but positions: its events are read again when it wakes. So memory is bounded although others go on.
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -46,8 +46,10 @@ pub(super) struct Queue {
     /// Lanes that failed, by the time at which they may go again.
     asleep: BTreeSet<(Time, String)>,
     /// Undelivered positions; of those under way too.
-    open: BTreeMap<u64, ()>,
+    open: BTreeSet<u64>,
     read: u64,
+    /// Grows with each change of the progress.
+    version: u64,
     held: usize,
     most_held: usize,
     most_open: usize,
@@ -59,8 +61,9 @@ impl Queue {
             lanes: HashMap::new(),
             ready: VecDeque::new(),
             asleep: BTreeSet::new(),
-            open: BTreeMap::new(),
+            open: BTreeSet::new(),
             read,
+            version: 0,
             held: 0,
             most_held,
             most_open,
@@ -77,6 +80,11 @@ impl Queue {
         Position(self.read)
     }
 
+    /// Unchanged as long as [`progress`](Self::progress) is.
+    pub(super) fn version(&self) -> u64 {
+        self.version
+    }
+
     pub(super) fn undelivered(&self) -> usize {
         self.open.len()
     }
@@ -84,12 +92,13 @@ impl Queue {
     /// Everything up to here was read.
     pub(super) fn advance(&mut self, position: Position) {
         self.read = self.read.max(position.0);
+        self.version += 1;
     }
 
     /// An event to deliver.
     pub(super) fn push(&mut self, position: Position, lane: &str, event: Bytes) {
         self.advance(position);
-        self.open.insert(position.0, ());
+        self.open.insert(position.0);
         let fresh = !self.lanes.contains_key(lane);
         let entry = self.lanes.entry(lane.to_owned()).or_default();
         let keep = entry.failures == 0 && self.held < self.most_held;
@@ -117,6 +126,7 @@ impl Queue {
         let Some(lane) = self.lanes.get_mut(name) else { return };
         if let Some((position, event)) = lane.waiting.pop_front() {
             self.open.remove(&position);
+            self.version += 1;
             self.held -= usize::from(event.is_some());
         }
         lane.failures = 0;
@@ -144,7 +154,7 @@ impl Queue {
 
     pub(super) fn progress(&self) -> Progress {
         let mut open: Vec<(u64, u64)> = Vec::new();
-        for position in self.open.keys() {
+        for position in &self.open {
             match open.last_mut() {
                 Some((_, last)) if *last + 1 == *position => *last = *position,
                 _ => open.push((*position, *position)),

@@ -95,8 +95,14 @@ async fn what_is_wrong_with_a_policy_is_named() {
     let cases = [
         (api::UserPolicy { user_id: "b/ob".into(), ..good.clone() }, "policy.user_id"),
         (api::UserPolicy { who_may_call: 9, ..good.clone() }, "policy.who_may_call"),
-        (api::UserPolicy { blocked_user_ids: vec!["ok".into(), String::new()], ..good.clone() }, "policy.blocked_user_ids"),
-        (api::UserPolicy { contact_user_ids: vec!["a".into(); 10_001], ..good.clone() }, "policy.contact_user_ids"),
+        (
+            api::UserPolicy { blocked_user_ids: vec!["ok".into(), String::new()], ..good.clone() },
+            "policy.blocked_user_ids",
+        ),
+        (
+            api::UserPolicy { contact_user_ids: vec!["a".into(); 10_001], ..good.clone() },
+            "policy.contact_user_ids",
+        ),
     ];
     for (policy, expected) in cases {
         match policies.put(policy).await {
@@ -113,7 +119,8 @@ async fn memory_for_policies_is_bounded_in_bytes() {
     let policies = Policies::new(&settings, Arc::new(MemoryStore::new()));
     for number in 0..100 {
         let contact_user_ids = (0..200).map(|other| format!("contact-{other}")).collect();
-        let policy = api::UserPolicy { user_id: format!("user{number}"), contact_user_ids, ..Default::default() };
+        let policy =
+            api::UserPolicy { user_id: format!("user{number}"), contact_user_ids, ..Default::default() };
         policies.put(policy).await.unwrap();
     }
     policies.cache.run_pending_tasks();
