@@ -3,6 +3,7 @@ use metrics::{describe_counter, describe_gauge};
 
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {
+    crate::calls::telemetry::describe();
     describe_gauge!("sluice_rooms_rooms", "Rooms of this process");
     describe_gauge!(
         "sluice_rooms_participants",
