@@ -5,6 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use super::hub::DeviceSettings;
+use super::authority::settings::PermissionSettings;
+use super::push::PushSettings;
+use super::webhook::settings::WebhookSettings;
 use crate::store::{self, EmbeddedSettings, EmbeddedStore, MemoryStore, OpenError, Store};
 
 /// Settings of the calls service.
@@ -29,6 +32,12 @@ pub struct Settings {
     pub service: ServiceSettings,
     /// Bounds and times of the devices' WebSockets.
     pub devices: DeviceSettings,
+    /// Who may call whom, and how often.
+    pub permission: PermissionSettings,
+    /// Endpoints of the product's backend that get events.
+    pub webhooks: Vec<WebhookSettings>,
+    /// A gateway that wakes devices.
+    pub push: PushSettings,
 }
 
 /// Where calls and events are kept.
