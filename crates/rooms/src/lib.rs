@@ -138,12 +138,13 @@ pub async fn serve_with_store(
     };
     let reports = loaded.as_ref().map(|((_, reports), _)| reports.clone());
     let desk = loaded.as_ref().map(|((calls, _), _)| calls.desk.clone());
+    let devices = loaded.as_ref().map(|((calls, _), _)| calls.routes()).unwrap_or_default();
     let directory = directory::Directory::new(settings.clone(), node.clone(), store, stop.clone(), reports);
     let serving_calls = loaded.map(|((calls, _), grpc)| calls.run(&settings.calls, directory.clone(), grpc));
     let context =
         Arc::new(dialect::Context { settings, keys, node, directory, calls: desk, stop: stop.clone() });
     tokio::spawn(attend(context.clone(), stop.clone()));
-    let service = http::service(dialect::upgrade::routes(context), extra);
+    let service = http::service(dialect::upgrade::routes(context).merge(devices), extra);
     let service = axum::ServiceExt::<Request>::into_make_service(service);
     let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
     match serving_calls {
@@ -172,7 +173,10 @@ async fn both(
     served.and(calls)
 }
 
-async fn listen(given: Option<TcpListener>, address: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+async fn listen(
+    given: Option<TcpListener>,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Error> {
     match (given, address) {
         (Some(listener), _) => Ok(Some(listener)),
         (None, Some(address)) => {

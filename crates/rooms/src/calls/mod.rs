@@ -17,7 +17,7 @@ mod outbox;
 mod pruning;
 mod records;
 mod service;
-pub(crate) mod settings;
+pub mod settings;
 mod telemetry;
 
 use std::sync::Arc;
@@ -45,6 +45,8 @@ const HOUR_MS: u64 = 3_600_000;
 /// The service, loaded and ready to run.
 pub(crate) struct Calls {
     pub(crate) desk: Desk,
+    hub: hub::Hub,
+    keys: Keys,
     task: Task,
     service: Service,
     effects: mpsc::Receiver<(CallId, Effect)>,
@@ -65,6 +67,7 @@ impl Calls {
         stop: &CancellationToken,
     ) -> Result<(Self, mpsc::Sender<Report>), StoreError> {
         telemetry::describe();
+        hub::describe();
         let calls = &settings.calls;
         let kept = &calls.retention;
         let retention = Retention {
@@ -76,7 +79,7 @@ impl Calls {
         let (effects_in, effects) = mpsc::channel(ROOM_QUEUE);
         let (reports_in, reports) = mpsc::channel(ROOM_QUEUE);
         let (last, position) = watch::channel(Position::default());
-        let hub = hub::Hub::default();
+        let hub = hub::Hub::new(calls.devices.clone());
         let parts = Parts {
             settings: calls.model.clone(),
             documents: documents.clone(),
@@ -88,7 +91,8 @@ impl Calls {
         let task = Task::load(parts, mailbox).await?;
         let outbox = outbox::Outbox::open(store, position).await?;
         // Without keys nobody could join; that was checked.
-        let (key, secret) = settings.keys.first_key_value().map(|(k, s)| (k.as_str(), s.as_str())).unwrap_or_default();
+        let (key, secret) =
+            settings.keys.first_key_value().map(|(k, s)| (k.as_str(), s.as_str())).unwrap_or_default();
         let validity = Duration::from_secs(calls.service.media_token_s.into());
         let access = access::AccessDesk::new(key, secret, &calls.url, validity);
         let authority = authority::Authority::default();
@@ -103,10 +107,17 @@ impl Calls {
             followers: Arc::new(Semaphore::new(calls.service.followers)),
             stop: stop.clone(),
         };
-        let _ = keys;
         let log =
             pruning::LogRetention { age_ms: u64::from(kept.event_hours) * HOUR_MS, events: kept.events };
-        Ok((Self { desk, task, service, effects, reports, log, stop: stop.clone() }, reports_in))
+        Ok((
+            Self { desk, hub, keys: keys.clone(), task, service, effects, reports, log, stop: stop.clone() },
+            reports_in,
+        ))
+    }
+
+    /// The devices' WebSockets, for the HTTP server.
+    pub(crate) fn routes(&self) -> axum::Router {
+        self.hub.open(self.service.front.clone(), self.desk.clone(), self.keys.clone(), self.stop.clone())
     }
 
     /// Runs until the stop. The handle is the gRPC server's, which ends when all RPCs are answered.
@@ -116,7 +127,7 @@ impl Calls {
         directory: Directory,
         listener: TcpListener,
     ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-        let Self { desk, task, service, effects, reports, log, stop } = self;
+        let Self { desk, task, service, effects, reports, log, stop, .. } = self;
         tokio::spawn(task.run(stop.clone()));
         tokio::spawn(media::obey(directory.clone(), effects));
         tokio::spawn(media::follow(desk, directory, reports));

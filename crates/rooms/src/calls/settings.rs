@@ -3,6 +3,8 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::hub::DeviceSettings;
+
 /// Settings of the calls service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -23,6 +25,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Queues and bounds of the service.
     pub service: ServiceSettings,
+    /// Bounds and times of the devices' WebSockets.
+    pub devices: DeviceSettings,
 }
 
 /// Where calls and events are kept.

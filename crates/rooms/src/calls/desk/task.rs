@@ -82,7 +82,8 @@ impl Task {
 
     /// Writes the batch, then tells. False: told to stop meanwhile.
     async fn settle(&mut self, batch: Batch, stop: &CancellationToken) -> bool {
-        match self.write(&batch).await {
+        let changes = batch.changes(&self.parts.documents, self.now);
+        match self.write(changes).await {
             Ok(()) => {
                 let Batch { transitions, replies, looks, .. } = batch;
                 for (reply, answer) in replies {
@@ -97,8 +98,8 @@ impl Task {
         }
     }
 
-    async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
-        let changes = batch.changes(&self.parts.documents, self.now)?;
+    async fn write(&self, changes: Result<Vec<crate::store::Change>, StoreError>) -> Result<(), StoreError> {
+        let changes = changes?;
         if changes.is_empty() {
             return Ok(());
         }
