@@ -280,15 +280,15 @@ impl TokenBuilder {
         self
     }
 
-    /// A token of the device `device` of the user that the token is for: it opens `/calls/v1` and no room.
-    pub fn device(mut self, device: impl Into<String>, call_waiting: bool) -> Self {
-        self.claims.calls = Some(DeviceClaim { device: device.into(), call_waiting });
-        self
-    }
-
     /// Of use only in this call.
     pub fn call(mut self, call: impl Into<String>) -> Self {
         self.claims.call = call.into();
+        self
+    }
+
+    /// A token of the device `device` of the user that the token is for: it opens `/calls/v1` and no room.
+    pub fn device(mut self, device: impl Into<String>, call_waiting: bool) -> Self {
+        self.claims.calls = Some(DeviceClaim { device: device.into(), call_waiting });
         self
     }
 

@@ -6,8 +6,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub mod conformance;
+mod embedded;
 mod memory;
 
+pub use embedded::{Durability, EmbeddedSettings, EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
 
 /// How many documents [`Store::list`] asks for at once: a few hundred KiB of them, read in about a millisecond.

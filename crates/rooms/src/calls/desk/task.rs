@@ -10,7 +10,7 @@ use super::{Mail, Mailbox, Trouble};
 use crate::calls::documents::Documents;
 use crate::calls::hub::Hub;
 use crate::node::BackOff;
-use crate::store::{Position, StoreError};
+use crate::store::{Change, Position, StoreError};
 
 /// Requests written together. More would make the first of them wait longer than a write takes.
 const MOST_REQUESTS: usize = 1_024;
@@ -82,6 +82,7 @@ impl Task {
 
     /// Writes the batch, then tells. False: told to stop meanwhile.
     async fn settle(&mut self, batch: Batch, stop: &CancellationToken) -> bool {
+        // The batch holds what is not Sync, and must not be borrowed across the write.
         let changes = batch.changes(&self.parts.documents, self.now);
         match self.write(changes).await {
             Ok(()) => {
@@ -98,7 +99,7 @@ impl Task {
         }
     }
 
-    async fn write(&self, changes: Result<Vec<crate::store::Change>, StoreError>) -> Result<(), StoreError> {
+    async fn write(&self, changes: Result<Vec<Change>, StoreError>) -> Result<(), StoreError> {
         let changes = changes?;
         if changes.is_empty() {
             return Ok(());
