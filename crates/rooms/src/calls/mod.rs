@@ -23,6 +23,7 @@ mod telemetry;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use sluice_calls::{CallId, Effect};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -45,8 +46,9 @@ const HOUR_MS: u64 = 3_600_000;
 /// The service, loaded and ready to run.
 pub(crate) struct Calls {
     pub(crate) desk: Desk,
-    hub: hub::Hub,
-    keys: Keys,
+    /// Where devices connect.
+    pub(crate) routes: Router,
+    pub(crate) hub: hub::Hub,
     task: Task,
     service: Service,
     effects: mpsc::Receiver<(CallId, Effect)>,
@@ -107,17 +109,11 @@ impl Calls {
             followers: Arc::new(Semaphore::new(calls.service.followers)),
             stop: stop.clone(),
         };
+        let routes = hub.open(service.front.clone(), desk.clone(), keys.clone(), stop.clone());
         let log =
             pruning::LogRetention { age_ms: u64::from(kept.event_hours) * HOUR_MS, events: kept.events };
-        Ok((
-            Self { desk, hub, keys: keys.clone(), task, service, effects, reports, log, stop: stop.clone() },
-            reports_in,
-        ))
-    }
-
-    /// The devices' WebSockets, for the HTTP server.
-    pub(crate) fn routes(&self) -> axum::Router {
-        self.hub.open(self.service.front.clone(), self.desk.clone(), self.keys.clone(), self.stop.clone())
+        let this = Self { desk, routes, hub, task, service, effects, reports, log, stop: stop.clone() };
+        Ok((this, reports_in))
     }
 
     /// Runs until the stop. The handle is the gRPC server's, which ends when all RPCs are answered.
