@@ -40,9 +40,9 @@ mod model {
     include!(concat!(env!("OUT_DIR"), "/sluice.rooms.internal.v1.rs"));
 }
 
-pub use calls::settings as call_settings;
 pub use calls::authority::settings::{BuiltInSettings, HookSettings, PermissionSettings, RateSettings, Who};
 pub use calls::push::PushSettings;
+pub use calls::settings as call_settings;
 pub use calls::unusable::Unusable;
 pub use calls::webhook::settings::WebhookSettings;
 pub use node::NodeError;

@@ -88,8 +88,7 @@ impl Calls {
         let (reports_in, reports) = mpsc::channel(ROOM_QUEUE);
         let (last, position) = watch::channel(Position::default());
         let hub = hub::Hub::new(calls.devices.clone());
-        let authority =
-            authority::Authority::new(&calls.permission, store.clone(), Arc::new(hub.clone()))?;
+        let authority = authority::Authority::new(&calls.permission, store.clone(), Arc::new(hub.clone()))?;
         let parts = Parts {
             settings: calls.model.clone(),
             documents: documents.clone(),
