@@ -58,7 +58,7 @@ async fn a_retry_changes_nothing_even_after_the_end() {
     let again = backend.rpc().cancel_call(with_token(cancel)).await.unwrap().into_inner().call.unwrap();
     assert_eq!(again.state(), CallState::Ended);
     let late = backend.create(request).await.unwrap().call.unwrap();
-    assert_eq!((late.call_id, late.state()), (first.call_id, CallState::Ended));
+    assert_eq!((&late.call_id, late.state()), (&first.call_id, CallState::Ended));
     backend.stop().await;
 }
 
@@ -111,7 +111,7 @@ async fn media_that_comes_up_joins_the_leg_and_the_end_empties_the_room() {
     let url = format!("ws://{}/rtc?access_token={}", backend.http, media.token);
     let mut ben = Client::connect(&url).await.unwrap();
     ben.greeted().await;
-    assert_eq!(ben.sid.is_empty(), false);
+    assert!(!ben.sid.is_empty());
     backend.leave(&call, "ann").await.unwrap();
     let leave = ben.closed().await.expect("it is told to leave");
     assert!(!leave.can_reconnect);
@@ -147,7 +147,7 @@ async fn a_link_opens_a_call_until_it_is_revoked() {
     backend.rpc().revoke_link(with_token(revoke)).await.unwrap();
     let refused = backend.rpc().join_call(with_token(join("cem"))).await.unwrap_err();
     assert_eq!(
-        (refused.code(), refused.metadata()["sluice-reason"].to_str().unwrap()),
+        (refused.code(), refused.metadata().get("sluice-reason").unwrap().to_str().unwrap()),
         (Code::FailedPrecondition, "LINK_OVER")
     );
     backend.stop().await;
