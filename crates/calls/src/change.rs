@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::book::Book;
-use crate::call::{Call, CallKind, CallState, Done, EndReason, LegState};
+use crate::call::{Call, CallKind, CallState, Done, EndReason, Leg, LegState};
 use crate::disguise::Disguise;
 use crate::id::{Time, UserId};
 use crate::outcome::{Effect, Event, EventKind, Notice, NoticeKind, Reason, Refusal, Transition};
@@ -42,6 +42,11 @@ impl<'a> Change<'a> {
         let World { book, settings, disguise } = world;
         let (events, notices, effects) = (Vec::new(), Vec::new(), Vec::new());
         Self { now, call, book, settings, disguise, before: None, events, notices, effects }
+    }
+
+    /// It begins with this change.
+    pub(crate) fn is_new(&self) -> bool {
+        self.before.is_none()
     }
 
     /// It had ended before this change.
@@ -118,14 +123,16 @@ impl<'a> Change<'a> {
             if leg.state == LegState::Invited {
                 leg.state = LegState::Cancelled;
             }
-            if leg.state.is_in_call() || leg.state == LegState::Lobby {
-                let was_in_call = leg.state.is_in_call();
+            if leg.state == LegState::Lobby {
+                leg.end_reason = Some(reason);
+                self.outside_no_more(i);
+            } else if leg.state.is_in_call() {
                 leg.state = LegState::Left;
                 leg.left_at = Some(self.now);
                 leg.end_reason = Some(reason);
-                leg.seat = None;
+                leg.take_seats();
                 leg.on_hold = false;
-                if was_in_call && answered {
+                if answered {
                     let user = leg.user.clone();
                     self.event(EventKind::LegLeft(user));
                 }
@@ -192,7 +199,20 @@ impl<'a> Change<'a> {
     /// Tells each user whose view has changed, and nobody else.
     fn tell_views(&mut self) {
         let ended = self.call.state == CallState::Ended;
-        let changed_for_all = self.before.as_deref().is_none_or(|before| !before.looks_like(&self.call));
+        let before = self.before.as_deref();
+        let head_changed = before.is_none_or(|before| before.head() != self.call.head());
+        // All see the same of the others, but for those who wear a mask that they do not see themselves.
+        let differs = |viewer: &UserId| before.is_none_or(|before| !before.looks_like(&self.call, viewer));
+        let nobody = UserId::new("");
+        let faces_changed = differs(&nobody);
+        let unmasked = |leg: &Leg| leg.inner.mask.is_none();
+        let sees_change: Vec<bool> = (self.call.legs.iter().enumerate())
+            .map(|(i, leg)| {
+                let old = before.and_then(|before| before.legs.get(i));
+                let plain = unmasked(leg) && old.is_none_or(unmasked);
+                if plain { faces_changed } else { differs(&leg.user) }
+            })
+            .collect();
         for i in 0..self.call.legs.len() {
             let leg = &self.call.legs[i];
             let old_leg = self.before.as_deref().and_then(|before| before.legs.get(i));
@@ -203,7 +223,11 @@ impl<'a> Change<'a> {
                 (_, Some(_)) if ended => self.over(),
                 (Some(_), None) if ended || !leg.state.is_pending() => self.over(),
                 (Some(_), None) => continue,
-                (Some(old), Some(new)) if old == new && (new.in_lobby || !changed_for_all) => continue,
+                (Some(old), Some(new))
+                    if old == new && !head_changed && (new.in_lobby || !sees_change[i]) =>
+                {
+                    continue;
+                }
                 (_, Some(_)) => NoticeKind::Changed,
             };
             let user = leg.user.clone();

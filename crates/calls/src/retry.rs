@@ -2,7 +2,6 @@
 use std::hash::{Hash, Hasher};
 use std::mem::discriminant;
 
-use crate::call::Call;
 use crate::id::{CallId, UserId};
 use crate::request::{Action, Create, LinkEntry, Party};
 
@@ -138,11 +137,4 @@ fn hash_create(create: &Create, fnv: &mut Fnv) {
 
 fn hash_entry(entry: &LinkEntry, fnv: &mut Fnv) {
     (&entry.party.user, &entry.party.device, &entry.link, entry.transfer).hash(fnv);
-}
-
-impl Call {
-    /// The call was there before this request, which so was an accept or a join.
-    pub(crate) fn began_before(&self, by: Option<&UserId>, id: &crate::id::RequestId) -> bool {
-        !self.requests.first().is_some_and(|first| first.id == *id && first.by.as_ref() == by)
-    }
 }

@@ -1,0 +1,12 @@
+//! The model of calls: stories by scenario, random walks, and what a caller can tell from timing.
+mod devices;
+mod disguise;
+mod ends;
+mod groups;
+mod links;
+mod media;
+mod privacy;
+mod requests;
+mod ringing;
+mod walk;
+mod world;
