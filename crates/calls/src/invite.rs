@@ -118,7 +118,7 @@ impl Change<'_> {
 
     /// The devices that ring, or would; and whether the user is busy.
     fn choose_devices<'i>(&mut self, i: usize, invitee: &'i Invitee) -> (Vec<&'i DeviceOffer>, bool) {
-        let busy = self.is_busy(&invitee.user);
+        let busy = self.is_busy(invitee);
         let offers = invitee.devices.iter().filter(|offer| !busy || offer.call_waiting);
         let offers: Vec<&DeviceOffer> = offers.take(self.settings.max_devices).collect();
         let inner = &mut self.call.legs[i].inner;
@@ -137,8 +137,12 @@ impl Change<'_> {
         }
     }
 
-    fn is_busy(&self, user: &UserId) -> bool {
-        self.book.is_busy(user, &self.call.id) || self.book.load(user) >= self.settings.max_calls_per_user
+    /// In another call, or called by as many as may be.
+    fn is_busy(&self, invitee: &Invitee) -> bool {
+        let user = &invitee.user;
+        let wanted = invitee.verdict == Verdict::Ring;
+        let load = if wanted { self.book.load(user) } else { self.book.seeming_load(user) };
+        self.book.is_busy(user, &self.call.id) || load >= self.settings.max_calls_per_user
     }
 
     /// A fresh invitation; what the user did before in this call stays known.
@@ -253,7 +257,10 @@ impl Change<'_> {
         let leg = &mut self.call.legs[i];
         let full = leg.devices.len() >= self.settings.max_devices;
         match leg.devices.iter_mut().find(|known| known.device == *device) {
-            Some(known) if known.state == DeviceState::Dead => known.state = DeviceState::Offered,
+            Some(known) if known.state == DeviceState::Dead => {
+                known.state = DeviceState::Offered;
+                (known.waiting, known.call_waiting) = (busy, call_waiting);
+            }
             Some(_) => return,
             None if full => return,
             None => leg.devices.push(DeviceLeg {

@@ -122,8 +122,11 @@ impl Call {
         let leg = self.leg(user)?;
         let own = self.own_part(leg)?;
         // Who waits outside does not see who is inside.
-        let members =
-            self.faces(user).filter(|face| !own.in_lobby || face.user == user).map(Face::member).collect();
+        let members = self
+            .faces(Some(user))
+            .filter(|face| !own.in_lobby || face.user == user)
+            .map(Face::member)
+            .collect();
         Some(CallView {
             call: self.id.clone(),
             revision: leg.inner.views,
@@ -267,14 +270,14 @@ impl Call {
     }
 
     /// The viewer sees the same members in the same states.
-    pub(crate) fn looks_like(&self, other: &Self, viewer: &UserId) -> bool {
+    pub(crate) fn looks_like(&self, other: &Self, viewer: Option<&UserId>) -> bool {
         self.faces(viewer).eq(other.faces(viewer))
     }
 
-    /// What others are made to see of somebody, that person does not see.
-    fn faces<'a>(&'a self, viewer: &UserId) -> impl Iterator<Item = Face<'a>> {
+    /// What others are made to see of somebody, that person (`viewer`) does not see.
+    fn faces<'a>(&'a self, viewer: Option<&UserId>) -> impl Iterator<Item = Face<'a>> {
         self.legs.iter().filter_map(move |leg| {
-            let mask = leg.inner.mask.filter(|_| leg.user != *viewer);
+            let mask = leg.inner.mask.filter(|_| Some(&leg.user) != viewer);
             self.shown_as(leg, mask).map(|state| self.face(leg, state))
         })
     }
