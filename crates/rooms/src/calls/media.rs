@@ -4,6 +4,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use sluice_calls::{Action, Call, CallId, CallState, Effect, Leg, MediaState, Reason as Why, Request};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::access::sources;
 use super::desk::{Desk, Trouble};
@@ -88,9 +89,14 @@ fn numbers(video: bool, screen_share: bool) -> Vec<i32> {
     numbers
 }
 
-/// Tells the desk what becomes of media in calls' rooms.
-pub(crate) async fn follow(desk: Desk, directory: Directory, mut reports: mpsc::Receiver<Report>) {
-    while let Some(report) = reports.recv().await {
+/// Tells the desk what becomes of media in calls' rooms, until `stop`: the directory itself holds the other end.
+pub(crate) async fn follow(
+    desk: Desk,
+    directory: Directory,
+    mut reports: mpsc::Receiver<Report>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(report)) = stop.run_until_cancelled(reports.recv()).await {
         if !report.room.starts_with(CALL_PREFIX) {
             continue;
         }

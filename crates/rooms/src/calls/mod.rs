@@ -140,7 +140,7 @@ impl Calls {
         let Self { desk, task, service, effects, reports, sinks, log, stop, .. } = self;
         tokio::spawn(task.run(stop.clone()));
         tokio::spawn(media::obey(directory.clone(), effects));
-        tokio::spawn(media::follow(desk, directory, reports));
+        tokio::spawn(media::follow(desk, directory, reports, stop.clone()));
         tokio::spawn(pruning::run(service.documents.clone(), log, wall_clock, stop.clone()));
         let (token, most) = (settings.grpc_token.clone(), settings.service.rpcs_per_connection);
         tokio::spawn(async move {
