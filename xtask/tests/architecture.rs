@@ -42,8 +42,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice", &["sluice-rooms", "sluice-sfu"], "the binary starts the halves, and reaches into neither"),
     (
         "loadtest",
-        &["sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
-        "it measures from outside; of the server it borrows only the oracle, and the types that the oracle speaks",
+        &["sluice-api", "sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
+        "it measures from outside, through the public APIs; of the server it borrows only the oracle, and the types that the oracle speaks",
     ),
     (
         "sluice-benches",

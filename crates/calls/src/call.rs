@@ -118,7 +118,10 @@ pub enum StopReason {
 
 /// Why a call or a leg ended, as the product's backend may know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the table of end reasons in docs/calls.md says what each is, and what each side sees")]
+#[allow(
+    missing_docs,
+    reason = "the table of end reasons in docs/calls.md says what each is, and what each side sees"
+)]
 pub enum EndReason {
     Completed,
     Cancelled,

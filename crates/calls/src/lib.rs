@@ -24,11 +24,11 @@ pub use call::{
     Upgrade, Verdict,
 };
 pub use id::{CallId, ConversationId, DeviceId, LinkId, RequestId, Time, UserId};
-pub use outcome::{Answer, Effect, Event, EventKind, Notice, NoticeKind, Outcome, Push, Reason, Refusal, Seat, Transition};
-pub use record::{LegRecord, Outcome as RecordOutcome, Quality, Rating, Record};
-pub use request::{
-    Action, Create, DeviceOffer, Invitee, LinkEntry, MediaState, Moderation, Party, Request,
+pub use outcome::{
+    Answer, Effect, Event, EventKind, Notice, NoticeKind, Outcome, Push, Reason, Refusal, Seat, Transition,
 };
+pub use record::{LegRecord, Outcome as RecordOutcome, Quality, Rating, Record};
+pub use request::{Action, Create, DeviceOffer, Invitee, LinkEntry, MediaState, Moderation, Party, Request};
 pub use settings::Settings;
 pub use switchboard::Switchboard;
 pub use view::{CallView, Member, Ring, Shown, ShownReason};

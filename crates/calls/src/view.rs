@@ -4,7 +4,10 @@ use crate::id::{CallId, ConversationId, DeviceId, LinkId, Time, UserId};
 
 /// All that a callee's device learns before it accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "proto/sluice/calls/v1/client.proto documents each field, under the same name")]
+#[allow(
+    missing_docs,
+    reason = "proto/sluice/calls/v1/client.proto documents each field, under the same name"
+)]
 pub struct Ring {
     pub call: CallId,
     pub caller: UserId,
@@ -18,7 +21,10 @@ pub struct Ring {
 
 /// A call as one device may see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(missing_docs, reason = "proto/sluice/calls/v1/client.proto documents each field, under the same name")]
+#[allow(
+    missing_docs,
+    reason = "proto/sluice/calls/v1/client.proto documents each field, under the same name"
+)]
 pub struct CallView {
     pub call: CallId,
     pub revision: u64,

@@ -2,9 +2,7 @@
 use std::sync::Arc;
 
 use sluice_api::calls::v1 as api;
-use sluice_calls::{
-    Action, Call, CallId, CallKind, ConversationId, Limits, Media, Party, RequestId, UserId,
-};
+use sluice_calls::{Action, Call, CallId, CallKind, ConversationId, Limits, Media, Party, RequestId, UserId};
 
 use super::desk::Trouble;
 
