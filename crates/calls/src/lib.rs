@@ -10,18 +10,32 @@
 //! Time, ids and seeds are arguments. docs/calls.md tells the model by scenario.
 #![forbid(unsafe_code)]
 
+mod book;
 mod call;
+mod change;
+mod create;
+mod disguise;
 mod id;
+mod invite;
+mod lobby;
+mod moderation;
 mod outcome;
+mod presence;
 mod record;
 mod request;
+mod retry;
+mod ringing;
 mod settings;
+mod settle;
 mod switchboard;
+mod timers;
+mod transfer;
+mod upgrade;
 mod view;
 
 pub use call::{
-    Call, CallKind, CallState, DeviceLeg, DeviceState, EndReason, Leg, LegState, Limits, Media, StopReason,
-    Upgrade, Verdict,
+    Call, CallKind, CallState, CallTimers, DeviceLeg, DeviceState, Done, EndReason, Leg, LegInner, LegState,
+    Limits, Mask, Media, SeatTaken, StopReason, Upgrade, Verdict,
 };
 pub use id::{CallId, ConversationId, DeviceId, LinkId, RequestId, Time, UserId};
 pub use outcome::{
