@@ -47,7 +47,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sluice-benches",
-        &["sluice-engine", "sluice-forward", "sluice-rtp"],
+        &["sluice-calls", "sluice-engine", "sluice-forward", "sluice-rtp"],
         "benchmarks are of the pure crates",
     ),
     ("xtask", &[], "it must build when nothing else does"),

@@ -129,6 +129,8 @@ impl Watch {
                 if let Some(known) = self.views.insert(key, new.clone()) {
                     assert_eq!(new.revision, known.revision + u64::from(was_told), "{}", leg.user);
                 }
+            } else {
+                self.views.remove(&key);
             }
         }
     }
