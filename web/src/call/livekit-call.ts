@@ -13,7 +13,7 @@ import { signalUrl, type SignalPath } from '../address.ts';
 import { cameraOptions, microphoneOptions, openCamera } from '../media/capture.ts';
 import { words } from '../words/index.ts';
 import { loadPreferences, savePreferences } from '../preferences.ts';
-import { deviceProblem, joinProblem, type Device, type Problem } from '../problem.ts';
+import { deviceName, deviceProblem, joinProblem, type Device, type Problem } from '../problem.ts';
 import { Store } from '../store.ts';
 import { fetchToken } from '../token.ts';
 import type { Call, CallState, DeviceKind, Notice, Phase } from './model.ts';
@@ -74,21 +74,23 @@ export async function enterRoom(options: EnterOptions, tracks: () => Opening[]):
 /** `TrackSource.CAMERA` of the protocol. */
 const CAMERA_SOURCE = 1;
 
-const ENDINGS: Partial<Record<DisconnectReason, Problem>> = {
-  [DisconnectReason.DUPLICATE_IDENTITY]: {
-    title: 'You joined from somewhere else.',
-    hint: 'The call goes on there. Join again to bring it back here.',
-  },
-  [DisconnectReason.PARTICIPANT_REMOVED]: { title: 'You were removed from the call.', hint: 'Ask the host to let you in again.' },
-  [DisconnectReason.ROOM_DELETED]: { title: 'The call has ended.', hint: 'The host closed the room.' },
-  [DisconnectReason.ROOM_CLOSED]: { title: 'The call has ended.', hint: 'The room was closed.' },
-  [DisconnectReason.SERVER_SHUTDOWN]: { title: 'The server is restarting.', hint: 'Join again in a few seconds.' },
-};
-
-const CONNECTION_LOST: Problem = {
-  title: 'The connection was lost.',
-  hint: 'The page tried to reconnect and gave up. Check your network, then join again.',
-};
+function endingOf(reason: DisconnectReason | undefined): Problem {
+  const w = words();
+  switch (reason) {
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return { title: w.endedElsewhere, hint: w.endedElsewhereHint };
+    case DisconnectReason.PARTICIPANT_REMOVED:
+      return { title: w.endedRemoved, hint: w.endedRemovedHint };
+    case DisconnectReason.ROOM_DELETED:
+      return { title: w.endedTitle, hint: w.endedDeletedHint };
+    case DisconnectReason.ROOM_CLOSED:
+      return { title: w.endedTitle, hint: w.endedClosedHint };
+    case DisconnectReason.SERVER_SHUTDOWN:
+      return { title: w.restarting, hint: w.restartingHint };
+    default:
+      return { title: w.lost, hint: w.lostHint };
+  }
+}
 
 class LiveKitCall implements Call {
   readonly room: string;
@@ -273,7 +275,7 @@ class LiveKitCall implements Call {
   #end(reason: DisconnectReason | undefined): void {
     this.#phase = 'ended';
     const left = reason === DisconnectReason.CLIENT_INITIATED;
-    this.#ended = left ? null : ((reason === undefined ? undefined : ENDINGS[reason]) ?? CONNECTION_LOST);
+    this.#ended = left ? null : endingOf(reason);
     this.#speakers.remove();
     this.#redraw();
   }
@@ -348,5 +350,5 @@ function stopScreen(publication: LocalTrackPublication): void {
 function publishProblem(error: unknown, device: Device): Problem {
   if (error instanceof DOMException) return deviceProblem(error, device);
   const { hint } = joinProblem(error);
-  return { title: `Your ${device} could not be sent.`, hint };
+  return { title: words().notSentTitle(deviceName(device)), hint };
 }

@@ -85,7 +85,7 @@ function CameraControl({ session, view, media, state, product, ready }: CameraPr
         label={w.askVideo}
         shortcut="v"
         testId="upgrade-ask"
-        look="off"
+        look=""
         disabled={!ready || view?.state !== 'active' || view.upgradeRequestedBy !== ''}
         onClick={() => void product.attempt(() => session.askForVideo())}
       >

@@ -21,6 +21,12 @@ export function callLine(call: CallEntry, me: string, w: Words): string {
   return w.entryOutgoing(video, w[OUTCOMES[call.outcome] ?? 'outcomeFailed']);
 }
 
+/** How long it was, and in a group who began it. */
+function details(call: CallEntry, mine: boolean, startedBy: string): string[] {
+  const lasted = call.outcome === 'answered' ? [spokenDuration(call.durationMs)] : [];
+  return call.kind === 'group' && !mine ? [...lasted, startedBy] : lasted;
+}
+
 interface Props {
   call: CallEntry;
   me: string;
@@ -43,10 +49,8 @@ export function CallEntryView({ call, me, atMs, startedBy, onCall }: Props) {
     >
       <span class="call-entry-icon">{call.media === 'video' ? <CameraIcon /> : <PhoneIcon />}</span>
       <span class="row-text">
-        <strong>{callLine(call, me, w)}</strong>
-        <small>
-          {mine ? w.outgoingCall : `${w.incomingCall}${call.kind === 'group' ? ` · ${startedBy}` : ''}`} · {clockTime(atMs)}
-        </small>
+        <strong>{call.outcome === 'answered' ? w.entryAnswered(call.media === 'video') : callLine(call, me, w)}</strong>
+        <small>{[...details(call, mine, startedBy), clockTime(atMs)].join(' · ')}</small>
       </span>
       {onCall && (
         <button type="button" class="secondary" data-testid="call-back" onClick={onCall}>

@@ -8,6 +8,7 @@ import { Clock, Notices, useShortcuts } from '../../view/call-view.tsx';
 import { DeviceDialog } from '../../view/device-dialog.tsx';
 import { PeopleIcon } from '../../view/icons.tsx';
 import { Stage, type Focus } from '../../view/stage.tsx';
+import { initials } from '../../view/names.ts';
 import { useWords, type Words } from '../../words/index.ts';
 import type { CallSession } from '../call-session.ts';
 import type { Calling } from '../calling.ts';
@@ -155,9 +156,7 @@ function Alone({ session, status, small }: { session: CallSession; status: Statu
   const waiting = status === 'calling' || status === 'ringing';
   return (
     <div class="alone" data-status={status} style={{ '--hue': session.face.hue }} aria-hidden="true">
-      <span class={waiting ? 'halo' : ''}>
-        <Avatar face={session.face} size={132} />
-      </span>
+      <span class={`avatar ${waiting ? 'halo' : ''}`}>{initials(session.face.name)}</span>
       <strong>{session.face.name}</strong>
     </div>
   );

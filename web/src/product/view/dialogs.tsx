@@ -83,7 +83,7 @@ export function NewGroupDialog({ product, onClose }: { product: Product; onClose
       <form class="stack" onSubmit={(event) => void create(event)}>
         <label class="field">
           <span>{w.groupName}</span>
-          <input value={title} required maxLength={64} data-testid="group-title" onInput={(event) => setTitle(event.currentTarget.value)} />
+          <input value={title} required autofocus maxLength={64} data-testid="group-title" onInput={(event) => setTitle(event.currentTarget.value)} />
         </label>
         <PeoplePicker product={product} chosen={chosen} without={[]} onChange={setChosen} />
         <button type="submit" class="primary" data-testid="group-create" disabled={chosen.length === 0 || !title.trim()}>
