@@ -141,7 +141,7 @@ export class CallsClient {
     return [...this.#calls.values()];
   }
 
-  /** Resolves when the server has said how things stand. Tries until it succeeds or `close()` is called. */
+  /** Resolves when the server has said how things stand. Tries until it succeeds or `close()` is called. Takes the calls back if another page of this device has them. */
   connect(): Promise<void> {
     if (this.#self.userId && this.connection.state === 'online') return Promise.resolve();
     return new Promise((resolve, reject) => {
@@ -153,10 +153,10 @@ export class CallsClient {
         done();
         resolve();
       });
-      const offState = this.#connection.on('state', ({ state, retryAtMs }) => {
+      const offState = this.#connection.on('state', ({ state, retryAtMs, error }) => {
         if (state !== 'offline' || retryAtMs !== undefined) return;
         done();
-        reject(new CallsError('CANCELLED', 'CLOSED', 'the client was closed'));
+        reject(error ?? new CallsError('CANCELLED', 'CLOSED', 'the client was closed'));
       });
       this.#listenToDevice();
       this.#connection.open();

@@ -35,7 +35,7 @@ export const SYSTEM: Environment = {
 
 export interface ConnectionState {
   readonly state: 'offline' | 'connecting' | 'online';
-  /** While offline: when the next attempt comes, by this device's clock. Absent after `close()`. */
+  /** While offline: when the next attempt comes, by this device's clock. Absent after `close()` and when replaced. */
   readonly retryAtMs?: number;
   /** Why the token could not be had, or the connection not made. */
   readonly error?: unknown;
@@ -69,6 +69,10 @@ const LONGEST_RETRY_MS = 10_000;
 /** A dead path is found within twice this; phones pay for shorter with their battery. */
 const PING_EVERY_MS = 10_000;
 
+/** The close code by which the server says that this device has connected once more. */
+const REPLACED = 4001;
+const REPLACED_TEXT = 'this device is connected from somewhere else; connect() takes the calls back';
+
 export class Connection extends Emitter<Events> {
   readonly #options: ConnectionOptions;
   readonly #pending = new Map<string, Pending>();
@@ -81,6 +85,7 @@ export class Connection extends Emitter<Events> {
   #retryTimer: unknown;
   #pingTimer: unknown;
   #heardAtMs = 0;
+  #pingedAtMs = 0;
 
   constructor(options: ConnectionOptions) {
     super();
@@ -103,10 +108,7 @@ export class Connection extends Emitter<Events> {
     this.#wanted = false;
     this.#drop();
     this.#options.environment.clearTimer(this.#retryTimer);
-    for (const [id, pending] of this.#pending) {
-      this.#settle(id);
-      pending.reject(new CallsError('CANCELLED', 'CLOSED', 'the client was closed'));
-    }
+    this.#reject(new CallsError('CANCELLED', 'CLOSED', 'the client was closed'));
     this.#enter({ state: 'offline' });
   }
 
@@ -156,7 +158,7 @@ export class Connection extends Emitter<Events> {
     socket.onmessage = (event: { data: unknown }) => current() && this.#heard(String(event.data));
     // `close` follows every `error`; browsers tell nothing more.
     socket.onerror = () => {};
-    socket.onclose = () => current() && this.#lost();
+    socket.onclose = (event?: { code?: number }) => current() && this.#closed(event?.code);
   }
 
   #opened(socket: SocketLike): void {
@@ -197,6 +199,22 @@ export class Connection extends Emitter<Events> {
     this.#pending.delete(id);
   }
 
+  #closed(code: number | undefined): void {
+    if (code !== REPLACED) return this.#lost();
+    // Coming back would throw the other one out, which would come back in turn.
+    this.#drop();
+    this.#wanted = false;
+    this.#reject(new CallsError('ABORTED', 'REPLACED', REPLACED_TEXT));
+    this.#enter({ state: 'offline', error: new CallsError('ABORTED', 'REPLACED', REPLACED_TEXT) });
+  }
+
+  #reject(error: CallsError): void {
+    for (const [id, pending] of this.#pending) {
+      this.#settle(id);
+      pending.reject(error);
+    }
+  }
+
   #lost(error?: unknown): void {
     this.#drop();
     if (this.#wanted) this.#retryLater(error);
@@ -224,12 +242,14 @@ export class Connection extends Emitter<Events> {
     const { environment } = this.#options;
     environment.clearTimer(this.#pingTimer);
     this.#pingTimer = environment.setTimer(() => {
-      if (environment.now() - this.#heardAtMs >= 2 * PING_EVERY_MS) this.#lost();
+      // By the answer, not by the clock: browsers wake a hidden page's timers once a minute only.
+      if (this.#heardAtMs < this.#pingedAtMs) this.#lost();
       else this.#ping();
     }, PING_EVERY_MS);
   }
 
   #ping(): void {
+    this.#pingedAtMs = this.#options.environment.now();
     this.tell('', { ping: {} });
     this.#pingLater();
   }

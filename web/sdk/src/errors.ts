@@ -20,7 +20,7 @@ export type ErrorCode =
   | (string & {});
 
 /**
- * The word for programs. The server's words are listed at the `Calls` service; `TIMED_OUT`, `CLOSED` and `NO_MEDIA`
+ * The word for programs. The server's words are listed at the `Calls` service; `TIMED_OUT`, `CLOSED`, `REPLACED` and `NO_MEDIA`
  * are the client's own.
  */
 export type ErrorReason =
@@ -40,6 +40,7 @@ export type ErrorReason =
   | 'OVERLOADED'
   | 'TIMED_OUT'
   | 'CLOSED'
+  | 'REPLACED'
   | 'NO_MEDIA'
   | ''
   | (string & {});

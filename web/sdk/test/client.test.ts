@@ -160,6 +160,35 @@ test('a server that has gone silent is left for a new connection', async () => {
   assert.equal(stage.sockets.length, 2);
 });
 
+test('a hidden page, whose timers sleep, keeps a connection that answers', async () => {
+  const stage = new Stage();
+  await stage.online();
+  for (let minute = 0; minute < 5; minute++) {
+    await stage.time.pass(10_000);
+    stage.socket.say({ pong: { serverTimeMs: String(stage.time.now()) } });
+  }
+  assert.equal(stage.sockets.length, 1);
+  assert.equal(stage.socket.requests('ping').length, 5);
+});
+
+test('the same device connects from another page: this one steps back until it is asked to connect', async () => {
+  const stage = new Stage();
+  await stage.online({ calls: [call()] });
+  const left = assert.rejects(stage.client.calls[0]?.leave() ?? Promise.resolve(), { reason: 'REPLACED' });
+  stage.socket.lose(4001);
+  await left;
+  await stage.time.pass(600_000);
+  assert.equal(stage.sockets.length, 1);
+  const { state, retryAtMs, error } = stage.client.connection;
+  assert.deepEqual([state, retryAtMs, (error as CallsError).reason], ['offline', undefined, 'REPLACED']);
+  const back = stage.client.connect();
+  await settle();
+  stage.socket.open();
+  stage.greet();
+  await back;
+  assert.deepEqual([stage.sockets.length, stage.client.connection.state], [2, 'online']);
+});
+
 test('a snapshot is the whole truth: what it leaves out has stopped, what it holds is new', async () => {
   const stage = new Stage();
   const stops: string[] = [];

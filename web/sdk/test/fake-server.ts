@@ -78,9 +78,9 @@ export class FakeSocket implements SocketLike {
     this.onopen?.({} as never);
   }
 
-  lose(): void {
+  lose(code = 1006): void {
     this.closed = true;
-    this.onclose?.({} as never);
+    this.onclose?.({ code } as never);
   }
 
   /** The requests of one kind, pings and others left out. */

@@ -158,7 +158,7 @@ export class CallSession {
 
   #portrait(identity: string): { name: string; hue: number } | null {
     const member = this.#call?.members.find((one) => one.identity === identity);
-    const userId = member?.userId ?? identity.split('#')[0];
+    const userId = member?.userId ?? identity.slice(0, Math.max(0, identity.lastIndexOf('#')));
     return userId ? this.#place.portraitOf(userId) : null;
   }
 

@@ -59,13 +59,18 @@ export class Calling {
       client.on('movedAway', (call) => this.#movedAway(call)),
       client.on('connection', (connection) => this.connection.set(connection)),
     ];
-    // Rejects only when it is closed, which the scene shows by itself.
-    client.connect().catch(() => {});
+    this.connect();
     return () => {
       for (const off of offs) off();
       this.#session()?.close();
       client.close();
     };
+  }
+
+  /** Also takes the calls back from another page of this device. */
+  connect(): void {
+    // Fails only when it is closed or replaced; the connection's state says which.
+    this.client.connect().catch(() => {});
   }
 
   /** How the caller of a ring is shown, and the group that it is about. */

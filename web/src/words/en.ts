@@ -208,6 +208,8 @@ export const en = {
   offline: 'No connection. Calls cannot reach you.',
   retryIn: (seconds: number) => `Trying again in ${seconds} s`,
   retryNow: 'Try now',
+  replaced: 'Your calls ring in another tab now.',
+  useHere: 'Use this tab',
 
   // Controls and tiles of a call
   callControls: 'Call controls',

@@ -199,6 +199,8 @@ export const hi: Words = {
   offline: 'कनेक्शन नहीं है। कॉल आप तक नहीं पहुँच सकती।',
   retryIn: (seconds) => `${seconds} सेकंड में फिर कोशिश`,
   retryNow: 'अभी कोशिश करें',
+  replaced: 'आपकी कॉल अब दूसरे टैब में आती हैं।',
+  useHere: 'यह टैब इस्तेमाल करें',
 
   callControls: 'कॉल के बटन',
   mute: 'माइक्रोफ़ोन बंद करें',

@@ -1,5 +1,6 @@
 // The signed-in product: the list, what is open beside it, and over both whatever the calls want to show.
 import { useEffect, useState } from 'preact/hooks';
+import { CallsError } from '@sluice-calls/client';
 import { readAddress } from '../../address.ts';
 import { useStore } from '../../store.ts';
 import { useWords } from '../../words/index.ts';
@@ -79,7 +80,7 @@ const SHOW_AFTER_MS = 2_500;
 
 function Offline({ calling }: { calling: Calling }) {
   const w = useWords();
-  const { state, retryAtMs } = useStore(calling.connection);
+  const { state, retryAtMs, error } = useStore(calling.connection);
   const [long, setLong] = useState(false);
   const online = state === 'online';
   useEffect(() => {
@@ -88,11 +89,23 @@ function Offline({ calling }: { calling: Calling }) {
     return () => clearTimeout(timer);
   }, [online]);
   const now = useNow(1_000, long);
+  if (error instanceof CallsError && error.reason === 'REPLACED') {
+    return (
+      <p class="offline" role="status" data-testid="replaced">
+        {w.replaced}
+        <button type="button" class="secondary" onClick={() => calling.connect()}>
+          {w.useHere}
+        </button>
+      </p>
+    );
+  }
   if (!long) return null;
   const seconds = retryAtMs ? Math.max(0, Math.ceil((retryAtMs - now) / 1_000)) : 0;
   return (
     <p class="offline" role="status" data-testid="offline">
-      {w.offline} {seconds > 0 ? w.retryIn(seconds) : w.connecting}
+      <span>
+        {w.offline} {seconds > 0 ? w.retryIn(seconds) : w.connecting}
+      </span>
     </p>
   );
 }
