@@ -23,7 +23,7 @@ pub(crate) struct Permission {
 }
 
 /// Clones share it.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Authority {}
 
 impl Authority {
