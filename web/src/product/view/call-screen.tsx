@@ -58,7 +58,10 @@ export function CallScreen({ session, product, calling }: Props) {
   useEffect(() => screen.current?.focus(), []);
   useShortcuts({
     toggleMicrophone: () => void media?.setMicrophone(!state.microphoneOn),
-    toggleCamera: () => void (view?.videoAllowed && media?.setCamera(!state.cameraOn)),
+    toggleCamera: () => {
+      if (view?.videoAllowed) void media?.setCamera(!state.cameraOn);
+      else if (view?.state === 'active' && !view.upgradeRequestedBy) void product.attempt(() => session.askForVideo());
+    },
     toggleScreen: () => void media?.setScreen(!state.sharingScreen),
     toggleStats: () => setShowStats((shown) => !shown),
   });
