@@ -27,7 +27,7 @@ export function CallsView({ product, calling }: Props) {
     <section class="calls-view" aria-label={w.calls} data-testid="history">
       <header class="pane-head">
         <BackButton />
-        <h2>{w.calls}</h2>
+        <h1>{w.calls}</h1>
       </header>
       <ul class="list" aria-busy={past === null}>
         {past?.length === 0 && <li class="empty">{w.noCalls}</li>}

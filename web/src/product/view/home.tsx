@@ -46,13 +46,13 @@ export function HomeView({ product, calling, onSignOut }: Props) {
     <>
       <div class="home" data-at={at.at} inert={scene.at === 'call'}>
         <Sidebar product={product} calling={calling} />
-        <div class="pane">
+        <main class="pane">
           {at.at === 'thread' && <ThreadView key={at.id} id={at.id} product={product} calling={calling} />}
           {at.at === 'profile' && <ProfileView key={at.id} id={at.id} product={product} calling={calling} />}
           {at.at === 'calls' && <CallsView product={product} calling={calling} />}
           {at.at === 'settings' && <SettingsView product={product} onSignOut={onSignOut} />}
           {at.at === 'chats' && <Nothing />}
-        </div>
+        </main>
       </div>
       <Offline calling={calling} />
       {link && scene.at === 'idle' && <LinkView onJoin={() => void calling.joinLink(link)} onClose={closeLink} />}
@@ -69,7 +69,7 @@ function Nothing() {
   return (
     <div class="nothing">
       <Logo />
-      <h2>{w.pickThread}</h2>
+      <h1>{w.pickThread}</h1>
       <p class="lead">{w.pickThreadLead}</p>
     </div>
   );

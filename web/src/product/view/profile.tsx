@@ -33,7 +33,7 @@ export function ProfileView({ id, product, calling }: Props) {
     <section class="profile" aria-label={w.profile} data-testid="profile">
       <header class="pane-head">
         <BackButton />
-        <h2>{w.profile}</h2>
+        <p class="pane-title">{w.profile}</p>
       </header>
       <div class="profile-body">
         <Avatar face={{ ...person, group: false }} size={112} />

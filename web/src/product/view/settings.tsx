@@ -21,7 +21,7 @@ export function SettingsView({ product, onSignOut }: { product: Product; onSignO
     <section class="settings" aria-label={w.settings} data-testid="settings">
       <header class="pane-head">
         <BackButton />
-        <h2>{w.settings}</h2>
+        <h1>{w.settings}</h1>
       </header>
       <div class="settings-body">
         <div class="card account">

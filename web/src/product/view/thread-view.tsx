@@ -67,13 +67,15 @@ function ThreadHead({ thread, product, calling }: PartProps) {
   return (
     <header class="thread-head">
       <BackButton />
-      <button type="button" class="thread-who" data-testid="thread-who" onClick={open}>
-        <Avatar face={face} size={40} />
-        <span class="row-text">
-          <strong>{face.name}</strong>
-          <small>{subtitle}</small>
-        </span>
-      </button>
+      <h1 class="thread-title">
+        <button type="button" class="thread-who" data-testid="thread-who" onClick={open}>
+          <Avatar face={face} size={40} />
+          <span class="row-text">
+            <strong>{face.name}</strong>
+            <small>{subtitle}</small>
+          </span>
+        </button>
+      </h1>
       {thread.kind === 'group' && (
         <button type="button" class="icon-button wide-only" aria-label={w.showMembers} onClick={open}>
           <PeopleIcon />
