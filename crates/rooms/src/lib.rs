@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -66,6 +67,9 @@ pub enum Error {
     /// The calls API cannot be served any more.
     #[error("the calls API failed: {0}")]
     Grpc(#[from] tonic::transport::Error),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
     /// What must outlive the process cannot be read or written.
     #[error("calls cannot be loaded: {0}")]
     Store(#[from] store::StoreError),
@@ -73,6 +77,9 @@ pub enum Error {
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
 }
+
+/// For devices to close their WebSockets at a stop.
+const GOODBYES: Duration = Duration::from_secs(1);
 
 /// Where clients and backends come in.
 #[derive(Debug)]
@@ -105,7 +112,8 @@ pub async fn serve(
     extra: Router,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    serve_with_store(settings, doors, extra, shutdown, Arc::new(store::MemoryStore::new())).await
+    let store = settings.calls.store.open()?;
+    serve_with_store(settings, doors, extra, shutdown, store).await
 }
 
 /// As [`serve`], with everything that must outlive the process kept in `store`.
@@ -136,20 +144,29 @@ pub async fn serve_with_store(
         Some(grpc) => Some((calls::Calls::load(&settings, &keys, store.clone(), &stop).await?, grpc)),
         None => None,
     };
-    let reports = loaded.as_ref().map(|((_, reports), _)| reports.clone());
-    let desk = loaded.as_ref().map(|((calls, _), _)| calls.desk.clone());
+    let (calls, reports, grpc) = match loaded {
+        Some(((calls, reports), grpc)) => (Some(calls), Some(reports), Some(grpc)),
+        None => (None, None, None),
+    };
     let directory = directory::Directory::new(settings.clone(), node.clone(), store, stop.clone(), reports);
-    let serving_calls = loaded.map(|((calls, _), grpc)| calls.run(&settings.calls, directory.clone(), grpc));
+    let desk = calls.as_ref().map(|calls| calls.desk.clone());
+    let hub = calls.as_ref().map(|calls| calls.hub.clone());
+    let devices = calls.as_ref().map(|calls| calls.routes.clone()).unwrap_or_default();
+    let backend = calls.zip(grpc).map(|(calls, grpc)| calls.run(&settings.calls, directory.clone(), grpc));
     let context =
         Arc::new(dialect::Context { settings, keys, node, directory, calls: desk, stop: stop.clone() });
     tokio::spawn(attend(context.clone(), stop.clone()));
-    let service = http::service(dialect::upgrade::routes(context), extra);
+    let service = http::service(dialect::upgrade::routes(context).merge(devices), extra);
     let service = axum::ServiceExt::<Request>::into_make_service(service);
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    match serving_calls {
-        Some(calls) => both(serving.into_future(), calls, stop).await,
-        None => Ok(serving.await?),
+    let clients = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    match backend {
+        Some(backend) => both(clients.into_future(), backend, stop).await?,
+        None => clients.await?,
     }
+    if let Some(hub) = hub {
+        hub.emptied(GOODBYES).await;
+    }
+    Ok(())
 }
 
 /// Until both have ended; if one fails, the other is told to end.
@@ -172,7 +189,10 @@ async fn both(
     served.and(calls)
 }
 
-async fn listen(given: Option<TcpListener>, address: Option<SocketAddr>) -> Result<Option<TcpListener>, Error> {
+async fn listen(
+    given: Option<TcpListener>,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, Error> {
     match (given, address) {
         (Some(listener), _) => Ok(Some(listener)),
         (None, Some(address)) => {

@@ -1,5 +1,11 @@
 //! A process that writes to a store on disk is killed at a random moment, again and again: the next one finds all that
 //! was answered for, each document with exactly its events.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a panic is the report; answers are printed"
+)]
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader};
 use std::path::Path;

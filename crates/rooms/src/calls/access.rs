@@ -38,7 +38,10 @@ impl AccessDesk {
         let grants = Grants {
             room_join: true,
             room: call.to_string(),
-            can_publish_sources: sources(seat.video, seat.screen_share).into_iter().map(String::from).collect(),
+            can_publish_sources: sources(seat.video, seat.screen_share)
+                .into_iter()
+                .map(String::from)
+                .collect(),
             can_publish_data: Some(true),
             ..Grants::default()
         };

@@ -70,7 +70,11 @@ type Look = Box<dyn FnOnce(Result<&Switchboard, Trouble>) + Send>;
 
 /// What waits for the task.
 enum Mail {
-    Ask { request: Request, remember: Option<Remember>, reply: oneshot::Sender<Result<Answer, Trouble>> },
+    Ask {
+        request: Request,
+        remember: Option<Remember>,
+        reply: oneshot::Sender<Result<Answer, Trouble>>,
+    },
     /// Served when everything before it is written and told.
     Look(Look),
 }

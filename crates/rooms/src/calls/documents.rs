@@ -10,7 +10,9 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sluice_api::calls::v1 as api;
-use sluice_calls::{Call, CallId, ConversationId, Record, RecordOutcome, RequestId, Time, Transition, UserId};
+use sluice_calls::{
+    Call, CallId, ConversationId, Record, RecordOutcome, RequestId, Time, Transition, UserId,
+};
 
 use super::convert;
 use crate::store::{Change, Document, Expected, Revision, Store, StoreError};
@@ -118,7 +120,10 @@ impl Documents {
     }
 
     /// A document as it stands, with its revision.
-    pub(super) async fn read<T: DeserializeOwned>(&self, key: &str) -> Result<Option<(T, Revision)>, StoreError> {
+    pub(super) async fn read<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<(T, Revision)>, StoreError> {
         let Some(document) = self.store.get(key).await? else { return Ok(None) };
         Ok(Some((decode(key, &document)?, document.revision)))
     }

@@ -2,13 +2,12 @@
 mod again;
 pub(crate) use again::fingerprint;
 
-
 use std::sync::Arc;
 
 use sluice_api::calls::v1 as api;
 use sluice_calls::{
-    Action, Answer, Call, CallId, CallKind, ConversationId, Create, DeviceId, LinkEntry, Limits, Media, Party, Reason,
-    Refusal, Request, RequestId, Seat, Time, UserId,
+    Action, Answer, Call, CallId, CallKind, ConversationId, Create, DeviceId, Limits, LinkEntry, Media,
+    Party, Reason, Refusal, Request, RequestId, Seat, Time, UserId,
 };
 
 use super::access::AccessDesk;
@@ -56,8 +55,11 @@ struct Inner {
 
 /// The id of a creation stands for another one.
 pub(super) fn reused() -> Trouble {
-    Refusal::new(Reason::RequestIdReused, "`request_id` was used for something else: choose a new one per intent")
-        .into()
+    Refusal::new(
+        Reason::RequestIdReused,
+        "`request_id` was used for something else: choose a new one per intent",
+    )
+    .into()
 }
 
 impl Front {

@@ -2,7 +2,7 @@
 use rand::RngExt as _;
 use serde::{Deserialize, Serialize};
 use sluice_api::calls::v1 as api;
-use sluice_calls::{ConversationId, LinkId, Limits, Media, Time, UserId};
+use sluice_calls::{ConversationId, Limits, LinkId, Media, Time, UserId};
 
 use super::convert::{enums, limits, model};
 use super::desk::Trouble;
@@ -69,7 +69,12 @@ impl Link {
 
 impl Documents {
     /// Makes a link; the same request again finds the one that it made.
-    pub(crate) async fn create_link(&self, now: Time, remember: Remember, new: NewLink) -> Result<Link, Trouble> {
+    pub(crate) async fn create_link(
+        &self,
+        now: Time,
+        remember: Remember,
+        new: NewLink,
+    ) -> Result<Link, Trouble> {
         if let Some(made) = self.remembered(&remember.by, &remember.request).await? {
             let Remembered { made, fingerprint } = made;
             if fingerprint != remember.fingerprint {
@@ -91,10 +96,8 @@ impl Documents {
             conversation: new.conversation,
             limits: new.limits,
         };
-        let mut changes = vec![
-            put(link_key(&link.id), encode(&link)?),
-            put(slug_key(&link.slug), encode(&link.id)?),
-        ];
+        let mut changes =
+            vec![put(link_key(&link.id), encode(&link)?), put(slug_key(&link.slug), encode(&link.id)?)];
         changes.extend(self.remember(now, &remember, link.id.as_str())?);
         self.write(changes).await?;
         Ok(link)

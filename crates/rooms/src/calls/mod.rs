@@ -17,12 +17,13 @@ mod outbox;
 mod pruning;
 mod records;
 mod service;
-pub(crate) mod settings;
+pub mod settings;
 mod telemetry;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use sluice_calls::{CallId, Effect};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -45,6 +46,9 @@ const HOUR_MS: u64 = 3_600_000;
 /// The service, loaded and ready to run.
 pub(crate) struct Calls {
     pub(crate) desk: Desk,
+    /// Where devices connect.
+    pub(crate) routes: Router,
+    pub(crate) hub: hub::Hub,
     task: Task,
     service: Service,
     effects: mpsc::Receiver<(CallId, Effect)>,
@@ -65,6 +69,7 @@ impl Calls {
         stop: &CancellationToken,
     ) -> Result<(Self, mpsc::Sender<Report>), StoreError> {
         telemetry::describe();
+        hub::describe();
         let calls = &settings.calls;
         let kept = &calls.retention;
         let retention = Retention {
@@ -76,7 +81,7 @@ impl Calls {
         let (effects_in, effects) = mpsc::channel(ROOM_QUEUE);
         let (reports_in, reports) = mpsc::channel(ROOM_QUEUE);
         let (last, position) = watch::channel(Position::default());
-        let hub = hub::Hub::default();
+        let hub = hub::Hub::new(calls.devices.clone());
         let parts = Parts {
             settings: calls.model.clone(),
             documents: documents.clone(),
@@ -88,7 +93,8 @@ impl Calls {
         let task = Task::load(parts, mailbox).await?;
         let outbox = outbox::Outbox::open(store, position).await?;
         // Without keys nobody could join; that was checked.
-        let (key, secret) = settings.keys.first_key_value().map(|(k, s)| (k.as_str(), s.as_str())).unwrap_or_default();
+        let (key, secret) =
+            settings.keys.first_key_value().map(|(k, s)| (k.as_str(), s.as_str())).unwrap_or_default();
         let validity = Duration::from_secs(calls.service.media_token_s.into());
         let access = access::AccessDesk::new(key, secret, &calls.url, validity);
         let authority = authority::Authority::default();
@@ -103,10 +109,11 @@ impl Calls {
             followers: Arc::new(Semaphore::new(calls.service.followers)),
             stop: stop.clone(),
         };
-        let _ = keys;
+        let routes = hub.open(service.front.clone(), desk.clone(), keys.clone(), stop.clone());
         let log =
             pruning::LogRetention { age_ms: u64::from(kept.event_hours) * HOUR_MS, events: kept.events };
-        Ok((Self { desk, task, service, effects, reports, log, stop: stop.clone() }, reports_in))
+        let this = Self { desk, routes, hub, task, service, effects, reports, log, stop: stop.clone() };
+        Ok((this, reports_in))
     }
 
     /// Runs until the stop. The handle is the gRPC server's, which ends when all RPCs are answered.
@@ -116,7 +123,7 @@ impl Calls {
         directory: Directory,
         listener: TcpListener,
     ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-        let Self { desk, task, service, effects, reports, log, stop } = self;
+        let Self { desk, task, service, effects, reports, log, stop, .. } = self;
         tokio::spawn(task.run(stop.clone()));
         tokio::spawn(media::obey(directory.clone(), effects));
         tokio::spawn(media::follow(desk, directory, reports));

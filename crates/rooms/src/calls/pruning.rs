@@ -24,7 +24,12 @@ pub(crate) struct LogRetention {
 }
 
 /// Prunes until `stop`.
-pub(crate) async fn run(documents: Documents, log: LogRetention, clock: fn() -> Time, stop: CancellationToken) {
+pub(crate) async fn run(
+    documents: Documents,
+    log: LogRetention,
+    clock: fn() -> Time,
+    stop: CancellationToken,
+) {
     loop {
         let step = async {
             let expired = expire(&documents, clock()).await?;

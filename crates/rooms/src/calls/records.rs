@@ -1,5 +1,5 @@
 //! Lists of ended calls, newest first, from the indexes.
-use sluice_calls::{CallId, ConversationId, RecordOutcome, Record, UserId};
+use sluice_calls::{CallId, ConversationId, Record, RecordOutcome, UserId};
 
 use super::documents::{Documents, conversation_prefix, user_prefix};
 use crate::store::StoreError;

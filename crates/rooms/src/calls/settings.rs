@@ -1,7 +1,11 @@
 //! What an operator may set of the calls service. Every field has a default.
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use super::hub::DeviceSettings;
+use crate::store::{self, EmbeddedSettings, EmbeddedStore, MemoryStore, OpenError, Store};
 
 /// Settings of the calls service.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +27,8 @@ pub struct Settings {
     pub retention: Retention,
     /// Queues and bounds of the service.
     pub service: ServiceSettings,
+    /// Bounds and times of the devices' WebSockets.
+    pub devices: DeviceSettings,
 }
 
 /// Where calls and events are kept.
@@ -44,6 +50,24 @@ pub enum Durability {
     Sync,
     /// It survives the end of the process; the last seconds may be missing after a loss of power.
     Relaxed,
+}
+
+impl StoreSettings {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If another process has it, or it cannot be read; the error names the folder.
+    pub fn open(&self) -> Result<Arc<dyn Store>, OpenError> {
+        if self.path.is_empty() {
+            return Ok(Arc::new(MemoryStore::new()));
+        }
+        let durability = match self.durability {
+            Durability::Sync => store::Durability::Sync,
+            Durability::Relaxed => store::Durability::Relaxed,
+        };
+        let settings = EmbeddedSettings { durability, ..EmbeddedSettings::at(&self.path) };
+        Ok(Arc::new(EmbeddedStore::open(settings)?))
+    }
 }
 
 /// How long things are kept.

@@ -14,6 +14,12 @@ pub(super) fn describe() {
     describe_counter!("sluice_calls_store_failures_total", "Writes to the store that failed");
     describe_gauge!("sluice_calls_followers", "Streams of events");
     describe_counter!("sluice_calls_followers_refused_total", "Streams of events over the limit");
-    describe_counter!("sluice_calls_documents_expired_total", "Documents removed because their time was over");
-    describe_counter!("sluice_rooms_reports_dropped_total", "News of participants that calls did not take in time");
+    describe_counter!(
+        "sluice_calls_documents_expired_total",
+        "Documents removed because their time was over"
+    );
+    describe_counter!(
+        "sluice_rooms_reports_dropped_total",
+        "News of participants that calls did not take in time"
+    );
 }

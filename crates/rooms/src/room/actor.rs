@@ -10,7 +10,9 @@ use tonic::Code;
 use tracing::Instrument;
 
 use super::roster::{Outbox, Roster};
-use super::{Change, Command, Entrant, Handle, JoinError, Joined, News, Notice, ROOM_MAILBOX, Reason, Report};
+use super::{
+    Change, Command, Entrant, Handle, JoinError, Joined, News, Notice, ROOM_MAILBOX, Reason, Report,
+};
 use crate::directory::Directory;
 use crate::model;
 use crate::node::{BackOff, Node, is_transient, now_ms};

@@ -236,15 +236,25 @@ pub(crate) enum Command {
         kind: sfu::event::Kind,
     },
     /// From outside: this one out.
-    Remove { identity: String, reason: Reason },
+    Remove {
+        identity: String,
+        reason: Reason,
+    },
     /// From outside: its microphone off.
-    Mute { identity: String },
+    Mute {
+        identity: String,
+    },
     /// From outside: it may publish these sources and no others.
-    Permit { identity: String, sources: Vec<i32> },
+    Permit {
+        identity: String,
+        sources: Vec<i32>,
+    },
     /// From outside: everybody out, and the end.
     Close,
     /// Who is there, and whose media is up?
-    Who { reply: oneshot::Sender<Vec<(String, bool)>> },
+    Who {
+        reply: oneshot::Sender<Vec<(String, bool)>>,
+    },
     /// Events were lost: ask the node.
     Compare,
     /// The node's answer; `None`: it has no such room.

@@ -111,7 +111,10 @@ pub(crate) fn callees(callees: &[api::Callee]) -> Result<Vec<(UserId, String)>, 
         return invalid("callees", "names nobody");
     }
     if callees.len() > MOST_CALLEES {
-        return invalid("callees", format!("has {} entries, at most {MOST_CALLEES} are allowed", callees.len()));
+        return invalid(
+            "callees",
+            format!("has {} entries, at most {MOST_CALLEES} are allowed", callees.len()),
+        );
     }
     let mut checked: Vec<(UserId, String)> = Vec::with_capacity(callees.len());
     for callee in callees {
@@ -131,7 +134,11 @@ pub(crate) fn ring_ms(ring_s: u32) -> Result<Option<u64>, Trouble> {
         seconds if RING_S.contains(&seconds) => Ok(Some(u64::from(seconds) * 1000)),
         seconds => invalid(
             "ring_s",
-            format!("is {seconds}; {} to {} seconds are allowed, 0 is the default", RING_S.start(), RING_S.end()),
+            format!(
+                "is {seconds}; {} to {} seconds are allowed, 0 is the default",
+                RING_S.start(),
+                RING_S.end()
+            ),
         ),
     }
 }
@@ -139,7 +146,10 @@ pub(crate) fn ring_ms(ring_s: u32) -> Result<Option<u64>, Trouble> {
 /// The product's own bytes.
 pub(crate) fn app_data(data: &[u8]) -> Result<Vec<u8>, Trouble> {
     if data.len() > LARGEST_APP_DATA {
-        return invalid("app_data", format!("has {} bytes, at most {LARGEST_APP_DATA} are allowed", data.len()));
+        return invalid(
+            "app_data",
+            format!("has {} bytes, at most {LARGEST_APP_DATA} are allowed", data.len()),
+        );
     }
     Ok(data.to_vec())
 }
@@ -209,8 +219,7 @@ mod tests {
     #[test]
     fn a_party_names_the_field_that_is_wrong() {
         let party = |user: &str, device: &str, handle: &str| {
-            let party =
-                api::Party { user_id: user.into(), device_id: device.into(), handle: handle.into() };
+            let party = api::Party { user_id: user.into(), device_id: device.into(), handle: handle.into() };
             super::party("caller", Some(&party))
         };
         assert!(party("ann", "phone", "Ann Ä.").is_ok());

@@ -1,7 +1,8 @@
 //! The model's enums as the API's, one to one.
 use sluice_api::calls::v1 as api;
 use sluice_calls::{
-    CallKind, CallState, DeviceState, EndReason, LegState, Media, RecordOutcome, ShownReason, StopReason, Verdict,
+    CallKind, CallState, DeviceState, EndReason, LegState, Media, RecordOutcome, ShownReason, StopReason,
+    Verdict,
 };
 
 pub(crate) fn state(state: CallState) -> api::CallState {

@@ -125,7 +125,8 @@ mod tests {
 
     #[test]
     fn a_rate_limit_says_when_to_try_again() {
-        let status = to_status(&Trouble::RateLimited { text: "3 a minute".into(), retry_after_ms: Some(900) });
+        let status =
+            to_status(&Trouble::RateLimited { text: "3 a minute".into(), retry_after_ms: Some(900) });
         assert_eq!(status.code(), Code::ResourceExhausted);
         assert!(status.message().starts_with("RATE_LIMITED: "));
         assert_eq!(status.metadata().get(RETRY_AFTER).unwrap(), "900");

@@ -79,9 +79,14 @@ pub(crate) fn fingerprint(asked: &impl Debug) -> u64 {
 
 impl Front {
     /// The call that this very creation made, if it was done before.
-    pub(super) async fn creation_again(&self, asked: &Remember, party: &Party) -> Result<Option<Done>, Trouble> {
+    pub(super) async fn creation_again(
+        &self,
+        asked: &Remember,
+        party: &Party,
+    ) -> Result<Option<Done>, Trouble> {
         let documents = &self.0.documents;
-        let Some(Remembered { made, fingerprint }) = documents.remembered(&asked.by, &asked.request).await? else {
+        let Some(Remembered { made, fingerprint }) = documents.remembered(&asked.by, &asked.request).await?
+        else {
             return Ok(None);
         };
         if fingerprint != asked.fingerprint {

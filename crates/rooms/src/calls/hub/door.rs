@@ -80,8 +80,8 @@ async fn connect(
         stop: door.stop.clone(),
     };
     let upgrade = upgrade.max_message_size(limit).max_frame_size(limit);
-    let upgrade =
-        upgrade.on_failed_upgrade(|error| tracing::info!(%error, "the device went before its WebSocket came"));
+    let upgrade = upgrade
+        .on_failed_upgrade(|error| tracing::info!(%error, "the device went before its WebSocket came"));
     Ok(upgrade.on_upgrade(async move |socket| line.run(socket, place).await))
 }
 
@@ -94,10 +94,11 @@ struct Guest {
 fn admit(door: &Door, headers: &HeaderMap, asked: &Asked) -> Result<(Guest, OwnedSemaphorePermit), Refusal> {
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let bearer = bearer.and_then(|value| value.strip_prefix("Bearer "));
-    let pass = door.keys.verify_device(bearer.unwrap_or(&asked.access_token)).map_err(|error| match error {
-        TokenError::NotADevice => Refusal::new(StatusCode::FORBIDDEN, error.to_string()),
-        other => other.into(),
-    })?;
+    let pass =
+        door.keys.verify_device(bearer.unwrap_or(&asked.access_token)).map_err(|error| match error {
+            TokenError::NotADevice => Refusal::new(StatusCode::FORBIDDEN, error.to_string()),
+            other => other.into(),
+        })?;
     let wrong = |what: &str| Refusal::new(StatusCode::BAD_REQUEST, format!("the access token's {what}"));
     let party = Party {
         user: check::user("sub", &pass.user).map_err(|error| wrong(&error.to_string()))?,

@@ -13,10 +13,17 @@ use tokio::time::Instant;
 #[derive(Debug, Clone)]
 pub(super) enum Word {
     Ring(Ring),
-    Stopped { call: CallId, reason: StopReason },
+    Stopped {
+        call: CallId,
+        reason: StopReason,
+    },
     /// The call after the transition; the device gets its own view of it.
     Changed(Arc<Call>),
-    Over { call: CallId, reason: ShownReason, duration_ms: u64 },
+    Over {
+        call: CallId,
+        reason: ShownReason,
+        duration_ms: u64,
+    },
 }
 
 impl Word {
@@ -165,7 +172,11 @@ mod tests {
         log.push(1, now, Word::Ring(ring("a")), 64);
         log.push(2, now, Word::Ring(ring("b")), 64);
         log.push(3, now, stopped("a"), 64);
-        assert_eq!(positions(&log, 0), Some(vec![2, 3]), "who missed the ring hears that it is over, not that it rings");
+        assert_eq!(
+            positions(&log, 0),
+            Some(vec![2, 3]),
+            "who missed the ring hears that it is over, not that it rings"
+        );
     }
 
     #[test]

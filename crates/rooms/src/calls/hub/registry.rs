@@ -35,7 +35,10 @@ struct Device {
 enum Presence {
     Here(Connection),
     /// `told`: the calls know that it is gone.
-    Away { since: Instant, told: bool },
+    Away {
+        since: Instant,
+        told: bool,
+    },
 }
 
 /// One socket's place.
@@ -71,7 +74,13 @@ pub(super) enum Reading {
 impl Registry {
     pub(super) fn new(settings: DeviceSettings) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), numbers: AtomicU64::new(1), kept: AtomicUsize::new(0), settings }
+        Self {
+            shards,
+            hasher: RandomState::new(),
+            numbers: AtomicU64::new(1),
+            kept: AtomicUsize::new(0),
+            settings,
+        }
     }
 
     fn shard(&self, user: &UserId) -> MutexGuard<'_, Shard> {
@@ -123,7 +132,12 @@ impl Registry {
         {
             self.kept.fetch_sub(devices.swap_remove(index).log.len(), Ordering::Relaxed);
         }
-        devices.push(Device { id: device.clone(), call_waiting, log: Log::new(self.number()), presence: here });
+        devices.push(Device {
+            id: device.clone(),
+            call_waiting,
+            log: Log::new(self.number()),
+            presence: here,
+        });
         Ok(Entered { connection, resumes: false })
     }
 

@@ -117,7 +117,10 @@ fn callees(field: &'static str, ids: &[String]) -> Result<Vec<(UserId, String)>,
         return check::invalid(field, "names nobody");
     }
     if ids.len() > MOST_CALLEES {
-        return check::invalid(field, format!("has {} entries, at most {MOST_CALLEES} are allowed", ids.len()));
+        return check::invalid(
+            field,
+            format!("has {} entries, at most {MOST_CALLEES} are allowed", ids.len()),
+        );
     }
     let mut callees: Vec<(UserId, String)> = Vec::with_capacity(ids.len());
     for id in ids {
@@ -184,8 +187,12 @@ fn moderation(asked: Option<Asked>) -> Result<Moderation, Trouble> {
         Some(Asked::Host(host)) => Ok(Moderation::Host(host)),
         Some(Asked::Mute(true)) => Ok(Moderation::Mute),
         Some(Asked::AllowVideo(allow)) => Ok(Moderation::AllowVideo(allow)),
-        Some(Asked::Mute(false)) => check::invalid("mute", "must be true: only its owner can unmute a microphone"),
-        Some(Asked::Remove(false)) => check::invalid("remove", "must be true; to bring somebody back, invite"),
+        Some(Asked::Mute(false)) => {
+            check::invalid("mute", "must be true: only its owner can unmute a microphone")
+        }
+        Some(Asked::Remove(false)) => {
+            check::invalid("remove", "must be true; to bring somebody back, invite")
+        }
         None => check::invalid("action", "is missing: remove, host, mute or allow_video"),
     }
 }
@@ -218,7 +225,10 @@ mod tests {
         let one = said::One { call_id: "CL_1".into() };
         let call = CallId::new("CL_1");
         let action = |request| action(&party(), request).unwrap();
-        assert_eq!(action(Request::Decline(one.clone())), Action::Decline { call: call.clone(), party: party() });
+        assert_eq!(
+            action(Request::Decline(one.clone())),
+            Action::Decline { call: call.clone(), party: party() }
+        );
         let by = Some(UserId::new("ann"));
         assert_eq!(action(Request::End(one)), Action::End { call, by, reason: EndReason::EndedByHost });
     }

@@ -14,8 +14,8 @@ use sluice_api::calls::v1::client_message::Request;
 use sluice_calls::{DeviceId, Party, Time, UserId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout};
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_util::sync::CancellationToken;
 
 use super::log::Cursor;
@@ -278,7 +278,8 @@ fn parse(text: &str) -> Result<(String, Request), (String, Trouble)> {
         Err(error) => {
             let known = serde_json::from_str::<serde_json::Value>(text).ok();
             let id = known.as_ref().and_then(|value| value.get("id")).and_then(serde_json::Value::as_str);
-            let text: String = format!("is not a ClientMessage: {error}").chars().take(LONGEST_QUOTE).collect();
+            let text: String =
+                format!("is not a ClientMessage: {error}").chars().take(LONGEST_QUOTE).collect();
             Err((id.unwrap_or_default().to_owned(), invalid(text)))
         }
     }

@@ -86,7 +86,10 @@ async fn a_short_absence_misses_nothing() {
     let mut phone = house.resume("ann", "phone", &cursor).await;
     let greeting = phone.next().await;
     assert!(greeting["pong"].is_object() && greeting["cursor"] == cursor.as_str(), "{greeting}");
-    assert_eq!(phone.next().await["ringStopped"], json!({"callId": "CL_1", "reason": "STOP_REASON_CANCELLED"}));
+    assert_eq!(
+        phone.next().await["ringStopped"],
+        json!({"callId": "CL_1", "reason": "STOP_REASON_CANCELLED"})
+    );
     let over = phone.next().await;
     assert_eq!(over["over"], json!({"callId": "CL_1", "reason": "SHOWN_REASON_ENDED", "durationMs": "1500"}));
     assert_ne!(over["cursor"], cursor.as_str());
@@ -154,9 +157,13 @@ async fn a_request_is_that_of_the_token_and_gets_its_reply() {
     phone.send(json!({"id": "a2", "accept": {"callId": "CL_1"}})).await;
     let reply = phone.next().await;
     let error = &reply["reply"]["error"];
-    assert_eq!((&error["code"], &error["reason"]), (&json!("FAILED_PRECONDITION"), &json!("ALREADY_ANSWERED")));
+    assert_eq!(
+        (&error["code"], &error["reason"]),
+        (&json!("FAILED_PRECONDITION"), &json!("ALREADY_ANSWERED"))
+    );
     assert_eq!(error["message"], "ALREADY_ANSWERED: the tablet was faster");
-    let served: Vec<_> = house.operator.heard().into_iter().filter(|heard| heard.starts_with("asked")).collect();
+    let served: Vec<_> =
+        house.operator.heard().into_iter().filter(|heard| heard.starts_with("asked")).collect();
     assert_eq!(served, ["asked ann/phone/Handle of ann a1", "asked ann/phone/Handle of ann a2"]);
 }
 
@@ -191,7 +198,14 @@ async fn the_last_word_counts() {
 async fn nonsense_is_answered_and_the_connection_goes_on() {
     let house = House::open().await;
     let mut phone = house.snapshot("ann", "phone").await;
-    let nonsense = ["", "[]", "{\"id\":\"x\"}", "{\"id\":\"x\",\"fly\":{}}", "{\"id\":\"x\",\"accept\":{\"callId\":7}}", "\u{0}"];
+    let nonsense = [
+        "",
+        "[]",
+        "{\"id\":\"x\"}",
+        "{\"id\":\"x\",\"fly\":{}}",
+        "{\"id\":\"x\",\"accept\":{\"callId\":7}}",
+        "\u{0}",
+    ];
     for text in nonsense {
         phone.send_frame(Message::text(text)).await;
         let error = phone.next().await["reply"]["error"].clone();
@@ -242,7 +256,8 @@ async fn who_shows_no_life_is_closed() {
 async fn a_wrong_token_is_refused_before_the_upgrade_and_where_browsers_can_ask() {
     let house = House::open().await;
     let signed = |builder: TokenBuilder| builder.sign("devkey", "secret").unwrap();
-    let expired = claims(json!({"iss": "devkey", "sub": "ann", "exp": now() - 120, "calls": {"device": "phone"}}));
+    let expired =
+        claims(json!({"iss": "devkey", "sub": "ann", "exp": now() - 120, "calls": {"device": "phone"}}));
     let cases = [
         ("".to_owned(), 401, "no access token"),
         ("a.b.c".to_owned(), 401, "malformed"),
@@ -269,7 +284,8 @@ async fn a_wrong_token_is_refused_before_the_upgrade_and_where_browsers_can_ask(
 async fn an_expired_token_ends_the_stay() {
     let house = House::open().await;
     // A minute of clock difference is forgiven; 58 seconds of it have passed.
-    let token = claims(json!({"iss": "devkey", "sub": "ann", "exp": now() - 58, "calls": {"device": "phone"}}));
+    let token =
+        claims(json!({"iss": "devkey", "sub": "ann", "exp": now() - 58, "calls": {"device": "phone"}}));
     let mut phone = house.connect_with(&token, "").await;
     assert!(phone.next().await["snapshot"].is_object());
     assert_eq!(phone.closed().await, Some(4003));

@@ -41,7 +41,10 @@ impl Service {
         Ok(api::CreateCallResponse { call: call(&done), media: done.media, merged: done.merged })
     }
 
-    pub(super) async fn do_ack_ring(&self, request: api::AckRingRequest) -> Result<api::AckRingResponse, Trouble> {
+    pub(super) async fn do_ack_ring(
+        &self,
+        request: api::AckRingRequest,
+    ) -> Result<api::AckRingResponse, Trouble> {
         let action = Action::Ack {
             call: check::call(&request.call_id)?,
             user: check::user("user_id", &request.user_id)?,
@@ -125,7 +128,10 @@ impl Service {
         Ok(api::LeaveCallResponse { call: call(&done) })
     }
 
-    pub(super) async fn do_end_call(&self, request: api::EndCallRequest) -> Result<api::EndCallResponse, Trouble> {
+    pub(super) async fn do_end_call(
+        &self,
+        request: api::EndCallRequest,
+    ) -> Result<api::EndCallResponse, Trouble> {
         let id = check::request(&request.request_id)?;
         let by = check::optional_user("user_id", &request.user_id)?;
         let reason = if by.is_some() { EndReason::EndedByHost } else { EndReason::EndedByServer };
@@ -191,7 +197,10 @@ impl Service {
         Ok(api::RespondUpgradeResponse { call: call(&done) })
     }
 
-    pub(super) async fn do_set_hold(&self, request: api::SetHoldRequest) -> Result<api::SetHoldResponse, Trouble> {
+    pub(super) async fn do_set_hold(
+        &self,
+        request: api::SetHoldRequest,
+    ) -> Result<api::SetHoldResponse, Trouble> {
         let id = check::request(&request.request_id)?;
         let action = Action::Hold {
             call: check::call(&request.call_id)?,
@@ -231,7 +240,9 @@ impl Service {
             }
             Some(Asked::Host(host)) => Moderation::Host(host),
             Some(Asked::AllowVideo(allow)) => Moderation::AllowVideo(allow),
-            None => return check::invalid("action", "is missing: give `remove`, `host`, `mute` or `allow_video`"),
+            None => {
+                return check::invalid("action", "is missing: give `remove`, `host`, `mute` or `allow_video`");
+            }
         };
         let action = Action::Moderate {
             call: check::call(&request.call_id)?,
@@ -255,7 +266,10 @@ impl Service {
         Ok(api::AdmitResponse { call: call(&done) })
     }
 
-    pub(super) async fn do_rate_call(&self, request: api::RateCallRequest) -> Result<api::RateCallResponse, Trouble> {
+    pub(super) async fn do_rate_call(
+        &self,
+        request: api::RateCallRequest,
+    ) -> Result<api::RateCallResponse, Trouble> {
         let id = check::request(&request.request_id)?;
         let action = Action::Rate {
             call: check::call(&request.call_id)?,

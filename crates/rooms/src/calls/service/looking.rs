@@ -18,14 +18,19 @@ const LONGEST_TOKEN: usize = 200;
 type Events = Pin<Box<dyn Stream<Item = Result<api::Event, Status>> + Send>>;
 
 impl Service {
-    pub(super) async fn do_get_call(&self, request: api::GetCallRequest) -> Result<api::GetCallResponse, Trouble> {
+    pub(super) async fn do_get_call(
+        &self,
+        request: api::GetCallRequest,
+    ) -> Result<api::GetCallResponse, Trouble> {
         let id = check::call(&request.call_id)?;
         let live = self.desk.call(&id).await?.filter(|call| call.ended_at.is_none());
         if let Some(call) = live {
             return Ok(api::GetCallResponse { call: Some(model::call(&call)), record: None });
         }
         match self.documents.ended(&id).await? {
-            Some(ended) => Ok(api::GetCallResponse { call: None, record: Some(model::record(&ended.record)) }),
+            Some(ended) => {
+                Ok(api::GetCallResponse { call: None, record: Some(model::record(&ended.record)) })
+            }
             None => Err(Trouble::NotFound { field: "call_id", text: "there is no such call".into() }),
         }
     }
@@ -39,7 +44,9 @@ impl Service {
         let size = check::page_size(request.page_size)?;
         let after = match request.page_token.as_str() {
             "" => None,
-            token => Some(check::call(token).or_else(|_| check::invalid("page_token", "is not one of ours"))?),
+            token => {
+                Some(check::call(token).or_else(|_| check::invalid("page_token", "is not one of ours"))?)
+            }
         };
         let page = self.desk.look(move |board| -> Vec<Arc<Call>> {
             let fits = |call: &&Arc<Call>| {
@@ -107,4 +114,3 @@ impl Drop for Held {
         metrics::gauge!("sluice_calls_followers").decrement(1.0);
     }
 }
-

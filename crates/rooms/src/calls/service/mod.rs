@@ -79,7 +79,10 @@ impl Calls for Service {
         observe(seen, self.do_accept_call(request)).await
     }
 
-    async fn decline_call(&self, request: Request<api::DeclineCallRequest>) -> Answer<api::DeclineCallResponse> {
+    async fn decline_call(
+        &self,
+        request: Request<api::DeclineCallRequest>,
+    ) -> Answer<api::DeclineCallResponse> {
         let request = request.into_inner();
         let seen = Seen::of("DeclineCall", &request.call_id, party(&request.party));
         observe(seen, self.do_decline_call(request)).await
@@ -109,25 +112,37 @@ impl Calls for Service {
         observe(seen, self.do_end_call(request)).await
     }
 
-    async fn invite_to_call(&self, request: Request<api::InviteToCallRequest>) -> Answer<api::InviteToCallResponse> {
+    async fn invite_to_call(
+        &self,
+        request: Request<api::InviteToCallRequest>,
+    ) -> Answer<api::InviteToCallResponse> {
         let request = request.into_inner();
         let seen = Seen::of("InviteToCall", &request.call_id, &request.user_id);
         observe(seen, self.do_invite_to_call(request)).await
     }
 
-    async fn cancel_invite(&self, request: Request<api::CancelInviteRequest>) -> Answer<api::CancelInviteResponse> {
+    async fn cancel_invite(
+        &self,
+        request: Request<api::CancelInviteRequest>,
+    ) -> Answer<api::CancelInviteResponse> {
         let request = request.into_inner();
         let seen = Seen::of("CancelInvite", &request.call_id, &request.user_id);
         observe(seen, self.do_cancel_invite(request)).await
     }
 
-    async fn request_upgrade(&self, request: Request<api::RequestUpgradeRequest>) -> Answer<api::RequestUpgradeResponse> {
+    async fn request_upgrade(
+        &self,
+        request: Request<api::RequestUpgradeRequest>,
+    ) -> Answer<api::RequestUpgradeResponse> {
         let request = request.into_inner();
         let seen = Seen::of("RequestUpgrade", &request.call_id, &request.user_id);
         observe(seen, self.do_request_upgrade(request)).await
     }
 
-    async fn respond_upgrade(&self, request: Request<api::RespondUpgradeRequest>) -> Answer<api::RespondUpgradeResponse> {
+    async fn respond_upgrade(
+        &self,
+        request: Request<api::RespondUpgradeRequest>,
+    ) -> Answer<api::RespondUpgradeResponse> {
         let request = request.into_inner();
         let seen = Seen::of("RespondUpgrade", &request.call_id, &request.user_id);
         observe(seen, self.do_respond_upgrade(request)).await
@@ -139,13 +154,19 @@ impl Calls for Service {
         observe(seen, self.do_set_hold(request)).await
     }
 
-    async fn transfer_device(&self, request: Request<api::TransferDeviceRequest>) -> Answer<api::TransferDeviceResponse> {
+    async fn transfer_device(
+        &self,
+        request: Request<api::TransferDeviceRequest>,
+    ) -> Answer<api::TransferDeviceResponse> {
         let request = request.into_inner();
         let seen = Seen::of("TransferDevice", &request.call_id, party(&request.party));
         observe(seen, self.do_transfer_device(request)).await
     }
 
-    async fn moderate_participant(&self, request: Request<api::ModerateParticipantRequest>) -> Answer<api::ModerateParticipantResponse> {
+    async fn moderate_participant(
+        &self,
+        request: Request<api::ModerateParticipantRequest>,
+    ) -> Answer<api::ModerateParticipantResponse> {
         let request = request.into_inner();
         let seen = Seen::of("ModerateParticipant", &request.call_id, &request.user_id);
         observe(seen, self.do_moderate_participant(request)).await
@@ -163,7 +184,10 @@ impl Calls for Service {
         observe(seen, self.do_list_calls(request)).await
     }
 
-    async fn list_records(&self, request: Request<api::ListRecordsRequest>) -> Answer<api::ListRecordsResponse> {
+    async fn list_records(
+        &self,
+        request: Request<api::ListRecordsRequest>,
+    ) -> Answer<api::ListRecordsResponse> {
         let request = request.into_inner();
         let seen = Seen::of("ListRecords", "", &request.user_id);
         observe(seen, self.do_list_records(request)).await
@@ -199,19 +223,29 @@ impl Calls for Service {
         observe(seen, self.do_admit(request)).await
     }
 
-    async fn create_device_token(&self, request: Request<api::CreateDeviceTokenRequest>) -> Answer<api::CreateDeviceTokenResponse> {
+    async fn create_device_token(
+        &self,
+        request: Request<api::CreateDeviceTokenRequest>,
+    ) -> Answer<api::CreateDeviceTokenResponse> {
         let request = request.into_inner();
         let seen = Seen::of("CreateDeviceToken", "", &request.user_id);
         observe(seen, self.do_create_device_token(request)).await
     }
 
-    async fn put_user_policy(&self, request: Request<api::PutUserPolicyRequest>) -> Answer<api::PutUserPolicyResponse> {
+    async fn put_user_policy(
+        &self,
+        request: Request<api::PutUserPolicyRequest>,
+    ) -> Answer<api::PutUserPolicyResponse> {
         let request = request.into_inner();
-        let seen = Seen::of("PutUserPolicy", "", request.policy.as_ref().map_or("", |policy| &policy.user_id));
+        let seen =
+            Seen::of("PutUserPolicy", "", request.policy.as_ref().map_or("", |policy| &policy.user_id));
         observe(seen, self.do_put_user_policy(request)).await
     }
 
-    async fn get_user_policy(&self, request: Request<api::GetUserPolicyRequest>) -> Answer<api::GetUserPolicyResponse> {
+    async fn get_user_policy(
+        &self,
+        request: Request<api::GetUserPolicyRequest>,
+    ) -> Answer<api::GetUserPolicyResponse> {
         let request = request.into_inner();
         let seen = Seen::of("GetUserPolicy", "", &request.user_id);
         observe(seen, self.do_get_user_policy(request)).await

@@ -28,7 +28,9 @@ impl Service {
         let seconds = match request.validity_s {
             0 => USUAL_VALIDITY_S,
             seconds if VALIDITY_S.contains(&seconds) => seconds,
-            seconds => return check::invalid("validity_s", format!("is {seconds}; 60 to 604800 are allowed")),
+            seconds => {
+                return check::invalid("validity_s", format!("is {seconds}; 60 to 604800 are allowed"));
+            }
         };
         let validity = Duration::from_secs(seconds.into());
         let token = TokenBuilder::new(user.as_str())
@@ -53,8 +55,12 @@ impl Service {
     ) -> Result<api::PutUserPolicyResponse, Trouble> {
         let Some(policy) = request.policy else { return check::invalid("policy", "is missing") };
         check::user("policy.user_id", &policy.user_id)?;
-        if matches!(api::WhoMayCall::try_from(policy.who_may_call), Err(_) | Ok(api::WhoMayCall::Unspecified)) {
-            return check::invalid("policy.who_may_call", "must be one of WHO_MAY_CALL_EVERYONE, …_FOLLOWED, …_CONTACTS, …_NOBODY");
+        if matches!(api::WhoMayCall::try_from(policy.who_may_call), Err(_) | Ok(api::WhoMayCall::Unspecified))
+        {
+            return check::invalid(
+                "policy.who_may_call",
+                "must be one of WHO_MAY_CALL_EVERYONE, …_FOLLOWED, …_CONTACTS, …_NOBODY",
+            );
         }
         let lists = [
             ("policy.blocked_user_ids", &policy.blocked_user_ids),
@@ -63,7 +69,10 @@ impl Service {
         ];
         for (field, users) in lists {
             if users.len() > MOST_USERS {
-                return check::invalid(field, format!("has {} entries, at most {MOST_USERS} are allowed", users.len()));
+                return check::invalid(
+                    field,
+                    format!("has {} entries, at most {MOST_USERS} are allowed", users.len()),
+                );
             }
             for user in users {
                 check::user(field, user)?;
@@ -80,7 +89,9 @@ impl Service {
         let user = check::user("user_id", &request.user_id)?;
         match self.documents.policy(&user).await? {
             Some(policy) => Ok(api::GetUserPolicyResponse { policy: Some(policy) }),
-            None => Err(Trouble::NotFound { field: "user_id", text: "no policy was put for this user".into() }),
+            None => {
+                Err(Trouble::NotFound { field: "user_id", text: "no policy was put for this user".into() })
+            }
         }
     }
 }

@@ -9,7 +9,8 @@ use crate::room::access::may_publish;
 impl Peer {
     /// As if the client had muted its microphone itself, and the client is told to. It may unmute: nobody else can.
     pub(super) async fn mute_microphone(&mut self) {
-        let microphones = self.publishing.tracks().filter(|track| track.source() == Source::Microphone && !track.muted);
+        let microphones =
+            self.publishing.tracks().filter(|track| track.source() == Source::Microphone && !track.muted);
         let microphones: Vec<String> = microphones.map(|track| track.track_id.clone()).collect();
         for sid in microphones {
             let request = livekit::MuteTrackRequest { sid, muted: true };

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use fjall::{Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use super::EmbeddedSettings;
 use crate::store::{Document, Position, Revision};
@@ -139,6 +139,12 @@ impl Files {
             None => Counters::NONE,
         };
         Ok((Self { database, documents, events }, counters))
+    }
+
+    /// Whether no write failed so far. After one the engine takes no more, until it is opened anew.
+    pub(super) fn takes_writes(&self) -> bool {
+        // Nothing is buffered between commits, so that this only looks.
+        self.database.persist(PersistMode::Buffer).is_ok()
     }
 
     pub(super) fn document(&self, key: &str) -> fjall::Result<Option<Document>> {

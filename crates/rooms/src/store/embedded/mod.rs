@@ -2,9 +2,9 @@
 //!
 //! The engine is `fjall`, a log-structured tree in pure Rust: a commit is one sequential append to its journal, which
 //! is played back after a crash, and tables are written later in the background. A copy-on-write B-tree (`redb`, one
-//! file) was measured beside it, on one disk and with groups of 256 changes of 1 KiB and two events: half the changes
-//! per second and almost three times the bytes written, because each document costs a page of 4 KiB where it lies. It
-//! has no way to survive `kill -9` but a synced commit, either; a journal has ([`Durability::Relaxed`]).
+//! file) was measured beside it, on one disk and with groups of 256 changes of 1 KiB and two events: little more than
+//! half the changes per second and almost three times the bytes written, because each document costs a page of 4 KiB
+//! where it lies. Nor has it a way to survive `kill -9` but a synced commit; a journal has ([`Durability::Relaxed`]).
 //!
 //! The way of a change: `commit` -> bounded queue -> `writer` (one thread; all that wait become one write) -> reply.
 //! Reads go past it, on the runtime's threads for blocking work, and see only what is written.
@@ -74,7 +74,7 @@ struct Shared {
 }
 
 struct State {
-    /// `None` after a failure, until the next commit opens it again.
+    /// `None` after a failure, until the writer has opened it again.
     files: Option<Files>,
     counters: Counters,
 }
@@ -94,14 +94,20 @@ impl Shared {
 
     /// For the writer alone.
     fn files_or_reopen(&self) -> Result<(Files, Counters), OpenError> {
-        let mut state = self.lock();
-        if let Some(files) = &state.files {
-            return Ok((files.clone(), state.counters));
+        let present = {
+            let state = self.lock();
+            state.files.clone().map(|files| (files, state.counters))
+        };
+        // The engine also fails behind our back, when it writes tables.
+        match present {
+            Some((files, counters)) if files.takes_writes() => return Ok((files, counters)),
+            present => drop(present),
         }
+        self.close();
+        // Not under the lock: readers hold on to it on the runtime's threads, and this takes its time.
         let (files, counters) = Files::open(&self.settings)?;
         tracing::info!(path = %self.settings.path.display(), "the store is open again");
-        state.files = Some(files.clone());
-        state.counters = counters;
+        *self.lock() = State { files: Some(files.clone()), counters };
         Ok((files, counters))
     }
 
@@ -121,8 +127,8 @@ impl Shared {
 }
 
 impl EmbeddedStore {
-    /// Opens the store in the folder, or makes one there. Blocks while the journal of an earlier process is read, a
-    /// second at most.
+    /// Opens the store in the folder, or makes one there. Blocks while the journal of an earlier process is read,
+    /// which takes a second or two where it is full.
     pub fn open(settings: EmbeddedSettings) -> Result<Self, OpenError> {
         let (files, counters) = Files::open(&settings)?;
         let path = settings.path.clone();

@@ -19,6 +19,9 @@ const TRIM_EVENTS: u64 = 4_096;
 /// Between two looks at how much disk the store takes, each of which asks for the size of every file.
 const MEASURE_EVERY: Duration = Duration::from_secs(5);
 
+/// Before a store that failed is opened again, which reads the whole journal: a full disk is not emptied by asking.
+const PAUSE: Duration = Duration::from_secs(1);
+
 pub(super) type Answers = Vec<Result<Committed, Conflict>>;
 
 /// What waits for the thread.
@@ -90,6 +93,17 @@ impl Writer {
             for reply in replies {
                 reply.send(&written);
             }
+            if written.is_err() {
+                self.recover();
+            }
+        }
+    }
+
+    /// So that readers have it again, also if nobody commits. If it fails, the next commit tries and says why.
+    fn recover(&self) {
+        std::thread::sleep(PAUSE);
+        if let Err(error) = self.shared.files_or_reopen() {
+            tracing::warn!(%error, "the store stays closed until the next commit");
         }
     }
 
@@ -138,7 +152,7 @@ impl Writer {
     }
 
     /// After a failed write the engine takes no more, since it cannot know what the disk holds: reading the journal
-    /// anew tells. So the store is closed here, and opened again by the next commit.
+    /// anew tells. So the store is closed here, to be opened again.
     fn fail(&self, error: &fjall::Error) -> String {
         self.shared.close();
         match error {
