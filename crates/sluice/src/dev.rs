@@ -54,7 +54,7 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
             Ok(token.sign(DEV_KEY, DEV_SECRET)?)
         }),
         unique: || random_text(6),
-        addresses: [settings.bind].into_iter().chain(settings.advertise.iter().copied()).collect(),
+        origins: Origins::new(addresses(settings)),
     };
     let routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
     greet(settings, http, node.grpc_address(), calls_address);

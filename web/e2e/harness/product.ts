@@ -1,58 +1,128 @@
-// The messaging product as people use it: each person, on each device, is a window of its own.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+// The messaging product in windows: who signs in where, and what a person does and sees there.
 import type { TestContext } from 'node:test';
-import type { Browser, BrowserContextOptions, Page, WebSocket } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from './browsers.ts';
-import { startServer, type DevServer } from './server.ts';
-import { SCREENSHOTS } from './settings.ts';
+import { startServer, type Server } from './server.ts';
 import { until } from './wait.ts';
 
-/** Everything between two windows goes through the server and back; on a busy machine that takes its time. */
-const SOON_MS = 15_000;
+const LAPTOP = { width: 1280, height: 760 };
+/** Ringing, accepting and the first picture, on a machine that is busy with all sides at once. */
+const PATIENCE_MS = 25_000;
 
-/** Keeps hold of a page's connections, so that a test can ask what was decoded. */
-const WATCH_CONNECTIONS = `
-  window.connections = [];
-  const Native = window.RTCPeerConnection;
-  window.RTCPeerConnection = class extends Native {
-    constructor(...args) { super(...args); window.connections.push(this); }
-  };
-  window.decodedAudio = async () => {
-    let samples = 0;
-    for (const connection of window.connections) {
-      for (const report of (await connection.getStats()).values()) {
-        if (report.type === 'inbound-rtp' && report.kind === 'audio')
-          samples += Math.max(0, (report.totalSamplesReceived ?? 0) - (report.concealedSamples ?? 0));
-      }
-    }
-    return samples;
-  };
-  window.soundEnergy = async () => {
-    let energy = 0;
-    for (const connection of window.connections) {
-      for (const report of (await connection.getStats()).values()) {
-        if (report.type === 'inbound-rtp' && report.kind === 'audio') energy += report.totalAudioEnergy ?? 0;
-      }
-    }
-    return energy;
-  };
-`;
+export type Status = 'calling' | 'ringing' | 'connecting' | 'talking' | 'held' | 'heldByOther' | 'waiting' | 'lobby';
 
-export interface Product {
-  server: DevServer;
-  /** Opens the product on a new device of this person and signs in. */
-  open(personId: string, options?: BrowserContextOptions): Promise<Device>;
+/** One tab: a person on a device of its own. */
+export class Tab {
+  constructor(
+    readonly who: string,
+    readonly page: Page,
+  ) {}
+
+  /** An element by its `data-testid`. */
+  at(id: string) {
+    return this.page.getByTestId(id);
+  }
+
+  async click(id: string): Promise<void> {
+    await this.at(id).first().click({ timeout: PATIENCE_MS });
+  }
+
+  async openProfile(person: string): Promise<void> {
+    await this.page.evaluate((id) => (location.hash = `#/profile/${id}`), person);
+    await this.at('profile').waitFor({ timeout: PATIENCE_MS });
+  }
+
+  /** The chat with one person, or a group by its id. */
+  async openThread(id: string): Promise<void> {
+    await this.page.evaluate((thread) => (location.hash = `#/thread/${thread}`), id);
+    await this.at('thread').waitFor({ timeout: PATIENCE_MS });
+  }
+
+  async sees(id: string): Promise<void> {
+    await this.at(id).first().waitFor({ timeout: PATIENCE_MS });
+  }
+
+  async seesNo(id: string): Promise<void> {
+    await until(`${this.who} sees no ${id}`, async () => (await this.at(id).count()) === 0, { within: PATIENCE_MS });
+  }
+
+  async is(status: Status): Promise<void> {
+    await this.page.locator(`[data-testid=call][data-status=${status}]`).waitFor({ timeout: PATIENCE_MS });
+  }
+
+  /** The end's reason, as the screen gives it. */
+  async ended(): Promise<string> {
+    const over = this.at('over');
+    await over.waitFor({ timeout: PATIENCE_MS });
+    const reason = (await over.getAttribute('data-reason')) ?? '';
+    await this.click('over-close');
+    return reason;
+  }
+
+  /** The newest call in the open chat. */
+  async lastEntry(outcome: string): Promise<{ durationMs: number }> {
+    const last = this.at('call-entry').last();
+    await until(
+      `${this.who}'s chat ends with a call that was ${outcome}`,
+      async () => (await last.getAttribute('data-outcome')) === outcome,
+      { within: PATIENCE_MS },
+    );
+    return { durationMs: Number(await last.getAttribute('data-duration-ms')) };
+  }
+
+  /** A picture of somebody else moves: its frames are counted twice. */
+  async seesSomebody(name: string): Promise<void> {
+    const video = this.page.getByRole('group', { name: new RegExp(`^${name}`) }).locator('video');
+    await video.waitFor({ timeout: PATIENCE_MS });
+    const frames = () => video.evaluate((element: HTMLVideoElement) => element.getVideoPlaybackQuality().totalVideoFrames);
+    const before = await frames();
+    await until(`${this.who} sees ${name} move`, async () => (await frames()) > before + 5, { within: PATIENCE_MS });
+  }
+
+  /** Sound arrives that is not silence: the browser's fake microphone beeps. */
+  async hearsSomebody(): Promise<void> {
+    await until(`${this.who} hears somebody`, () => this.page.evaluate(LOUDEST).then((loudest) => Number(loudest) > 0.01), {
+      within: PATIENCE_MS,
+    });
+  }
 }
 
-export async function startProduct(t: TestContext): Promise<Product> {
+/** A script and not a function: functions are compiled with a name that the page does not have. */
+const LOUDEST = `(async () => {
+  const context = (window.__listening ??= new AudioContext());
+  const found = [...document.querySelectorAll('audio')].map((element) => element.srcObject).filter(Boolean);
+  const ears = found.map((stream) => {
+    const ear = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(ear);
+    return ear;
+  });
+  let loudest = 0;
+  for (let look = 0; look < 15; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const ear of ears) {
+      const samples = new Float32Array(ear.fftSize);
+      ear.getFloatTimeDomainData(samples);
+      loudest = Math.max(loudest, ...samples.map(Math.abs));
+    }
+  }
+  return loudest;
+})()`;
+
+export interface ProductStage {
+  server: Server;
+  /** Signs a sample person in, on a device of its own. */
+  signIn(person: string, options?: BrowserContextOptions): Promise<Tab>;
+}
+
+export async function productStage(t: TestContext): Promise<ProductStage> {
   const server = await startServer(t.name);
   t.diagnostic(`server log: ${server.logFile}`);
   const browser: Browser = await launchChromium();
-  const devices: Device[] = [];
+  const tabs: Tab[] = [];
   t.after(async () => {
-    for (const [index, { page, personId }] of devices.entries()) {
-      const path = server.logFile.replace(/dev\.log$/, `${index + 1}-${personId}.png`);
+    // What every window showed at the end explains most failures.
+    for (const [index, { page, who }] of tabs.entries()) {
+      const path = server.logFile.replace(/dev\.log$/, `window-${index + 1}-${who}.png`);
       if (!page.isClosed()) await page.screenshot({ path }).catch((error: unknown) => t.diagnostic(String(error)));
     }
     await browser.close();
@@ -60,128 +130,20 @@ export async function startProduct(t: TestContext): Promise<Product> {
   });
   return {
     server,
-    async open(personId, options = {}) {
-      const context = await browser.newContext({ viewport: { width: 1180, height: 760 }, ...options });
-      await context.grantPermissions(['camera', 'microphone'], { origin: server.url });
-      await context.addInitScript(WATCH_CONNECTIONS);
+    async signIn(person, options = {}) {
+      const context = await browser.newContext({ viewport: LAPTOP, ...options });
       const page = await context.newPage();
-      page.on('pageerror', (error) => t.diagnostic(`uncaught at ${personId}: ${error.message}`));
+      const tab = new Tab(person, page);
+      tabs.push(tab);
+      page.on('pageerror', (error) => t.diagnostic(`uncaught at ${person}: ${error.message}`));
       page.on('console', (message) => {
-        if (message.type() === 'error') t.diagnostic(`${personId}: ${message.text().slice(0, 300)}`);
+        if (message.type() === 'error') t.diagnostic(`${person}: ${message.text().slice(0, 300)}`);
       });
-      const device = new Device(page, personId);
-      devices.push(device);
       await page.goto(`${server.url}/?camera=drawn`);
-      await device.press(`signin-person-${personId}`);
-      await page.getByTestId('me').waitFor({ timeout: SOON_MS });
-      await device.isOnline();
-      return device;
+      await tab.click(`signin-person-${person}`);
+      await tab.sees('me');
+      await until(`${person} is signed in`, async () => (await page.getByTestId('offline').count()) === 0, { within: PATIENCE_MS });
+      return tab;
     },
   };
-}
-
-/** One person at one window. */
-export class Device {
-  /** Text frames of the calls' WebSocket and binary ones of the media signalling, as they came in. */
-  readonly received: (string | Buffer)[] = [];
-  readonly #sockets = new Set<WebSocket>();
-
-  constructor(
-    readonly page: Page,
-    readonly personId: string,
-  ) {
-    page.on('websocket', (socket) => {
-      this.#sockets.add(socket);
-      socket.on('framereceived', ({ payload }) => this.received.push(payload));
-    });
-  }
-
-  press(testId: string): Promise<void> {
-    return this.page.getByTestId(testId).first().click({ timeout: SOON_MS });
-  }
-
-  shows(testId: string, within = SOON_MS): Promise<void> {
-    return this.page.getByTestId(testId).first().waitFor({ state: 'visible', timeout: within });
-  }
-
-  hides(testId: string, within = SOON_MS): Promise<void> {
-    return this.page.getByTestId(testId).first().waitFor({ state: 'hidden', timeout: within });
-  }
-
-  count(testId: string): Promise<number> {
-    return this.page.getByTestId(testId).count();
-  }
-
-  /** The calls' WebSocket is up: without it a call would be missed. */
-  async isOnline(): Promise<void> {
-    await until(`${this.personId} is online`, () => this.received.some((frame) => String(frame).includes('"snapshot"')), {
-      within: SOON_MS,
-    });
-  }
-
-  async openThread(id: string): Promise<void> {
-    await this.press(`thread-${id}`);
-    await this.shows('thread');
-  }
-
-  async openProfile(id: string): Promise<void> {
-    await this.page.evaluate((person) => (location.hash = `#/people/${person}`), id);
-    await this.shows('profile');
-  }
-
-  /** What the line under the call's name says: `calling`, `ringing`, `talking`. */
-  async reaches(status: string, within = SOON_MS): Promise<void> {
-    const state = this.page.locator(`[data-testid="call-state"][data-status="${status}"]`);
-    await state.first().waitFor({ timeout: within });
-  }
-
-  /** The end screen, with the reason as the SDK names it. */
-  async isOver(reason: string, within = SOON_MS): Promise<void> {
-    await this.page.locator(`[data-testid="over"][data-reason="${reason}"]`).waitFor({ timeout: within });
-  }
-
-  /** Hears a sound that lasts: what was decoded gains energy. */
-  async hears(within = SOON_MS): Promise<void> {
-    const energy = () => this.page.evaluate('window.soundEnergy()') as Promise<number>;
-    const before = await energy();
-    await until(`${this.personId} hears something`, async () => (await energy()) > before + 1e-4, { within });
-  }
-
-  /** Sees as many moving pictures of others. */
-  async sees(pictures: number, within = SOON_MS): Promise<void> {
-    const frames = () =>
-      this.page.evaluate(() =>
-        [...document.querySelectorAll<HTMLVideoElement>('[data-testid="call"] video')]
-          .filter((video) => !video.closest('[data-self="true"]') && video.videoWidth > 0)
-          .map((video) => video.getVideoPlaybackQuality().totalVideoFrames),
-      );
-    const before = await frames();
-    await until(
-      `${this.personId} sees ${pictures} moving pictures`,
-      async () => {
-        const now = await frames();
-        const moving = now.filter((count, index) => count > (before[index] ?? 0) + 3).length;
-        if (moving < pictures) throw new Error(`${moving} of ${now.length} move`);
-        return true;
-      },
-      { within },
-    );
-  }
-
-  /** The newest call in the open thread, once it has this outcome. */
-  async callEntry(outcome: string, within = SOON_MS): Promise<{ durationMs: number }> {
-    const entry = this.page.locator(`[data-testid="call-entry"][data-outcome="${outcome}"]`).last();
-    await entry.waitFor({ timeout: within });
-    return { durationMs: Number(await entry.getAttribute('data-duration-ms')) };
-  }
-
-  async closeOver(): Promise<void> {
-    await this.press('over-close');
-    await this.hides('over');
-  }
-
-  async picture(name: string): Promise<void> {
-    mkdirSync(SCREENSHOTS, { recursive: true });
-    await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
-  }
 }
