@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
+use sluice_demo::origin::Origins;
 use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -94,6 +95,11 @@ fn rooms_part(http: SocketAddr, grpc: SocketAddr, node_token: Secret) -> Rooms {
         keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(),
         ..Rooms::default()
     }
+}
+
+/// Addresses that this process is known by, besides loopback.
+fn addresses(settings: &Dev) -> Vec<IpAddr> {
+    [settings.bind].into_iter().chain(settings.advertise.iter().copied()).collect()
 }
 
 fn random_text(characters: usize) -> String {

@@ -178,7 +178,11 @@ impl Live {
 
     /// The next update: its name and what it says.
     pub async fn next(&mut self) -> (String, Value) {
-        let block = self.block().await;
+        let mut block = self.block().await;
+        // Heartbeats.
+        while block.starts_with(':') {
+            block = self.block().await;
+        }
         let field = |name: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_else(|| panic!("no {name} in {block}")).trim_start().to_owned()
