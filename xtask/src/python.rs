@@ -57,7 +57,8 @@ impl Server {
     fn start(machine: &Machine) -> anyhow::Result<Self> {
         let ports = free_ports::<4>()?;
         let mut command = Command::new(machine.sluice());
-        command.arg("dev").env("SLUICE_DEV_GRPC_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.args(["dev", "--calls-grpc-port", "0", "--data", ""]);
+        command.env("SLUICE_DEV_GRPC_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped());
         for (flag, port) in ["--http-port", "--tcp-port", "--udp-port", "--grpc-port"].into_iter().zip(ports)
         {
             command.arg(flag).arg(port.to_string());

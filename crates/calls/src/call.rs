@@ -97,6 +97,13 @@ pub enum DeviceState {
     Dead,
 }
 
+impl DeviceState {
+    /// It rings, or should.
+    pub fn must_ring(self) -> bool {
+        matches!(self, Self::Offered | Self::Ringing)
+    }
+}
+
 /// Why a device stops ringing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StopReason {
@@ -118,7 +125,10 @@ pub enum StopReason {
 
 /// Why a call or a leg ended, as the product's backend may know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "the table of end reasons in docs/calls.md says what each is, and what each side sees")]
+#[allow(
+    missing_docs,
+    reason = "the table of end reasons in docs/calls.md says what each is, and what each side sees"
+)]
 pub enum EndReason {
     Completed,
     Cancelled,
@@ -137,6 +147,22 @@ pub enum EndReason {
     Removed,
     EndedByHost,
     EndedByServer,
+}
+
+impl EndReason {
+    /// Nobody came, whatever the reason was.
+    pub(crate) fn is_unanswered(self) -> bool {
+        matches!(
+            self,
+            Self::Declined
+                | Self::Busy
+                | Self::NoAnswer
+                | Self::Unreachable
+                | Self::Suppressed
+                | Self::DeniedHidden
+                | Self::Denied
+        )
+    }
 }
 
 /// What the callee's side says to a call.
@@ -181,6 +207,13 @@ pub struct Upgrade {
     pub accepted: Vec<UserId>,
     /// Who did not.
     pub declined: Vec<UserId>,
+}
+
+impl Upgrade {
+    /// Asked by this user, or not yet answered.
+    pub(crate) fn concerns(&self, user: &UserId) -> bool {
+        self.by == *user || !(self.accepted.contains(user) || self.declined.contains(user))
+    }
 }
 
 /// One call.
@@ -307,6 +340,19 @@ pub struct SeatTaken {
     pub replaces: Option<Box<SeatTaken>>,
 }
 
+/// What a leg looks like while the truth is nobody's business.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mask {
+    /// As if it still rang, until the deadline.
+    Rings,
+    /// As if nobody had answered.
+    NoAnswer,
+    /// As if the user were in another call.
+    Busy,
+    /// As if the caller had given up on it.
+    Cancelled,
+}
+
 /// The part of a leg that only the model itself reads.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -315,6 +361,14 @@ pub struct LegInner {
     pub pretend_ringing_at: Option<Time>,
     /// The caller has seen "ringing".
     pub shown_ringing: bool,
+    /// What the others see instead of how the leg stands.
+    pub mask: Option<Mask>,
+    /// A device had a socket when it was invited: how soon it would have acknowledged.
+    pub connected: bool,
+    /// A device of a leg that does not ring announced call waiting.
+    pub call_waiting: bool,
+    /// A host took video away; no upgrade gives it back.
+    pub video_forbidden: bool,
     /// Pushes sent.
     pub pushes: u32,
     /// The next push.
@@ -336,6 +390,70 @@ pub struct DeviceLeg {
     pub state: DeviceState,
     /// It rings while another call of the user goes on.
     pub waiting: bool,
+    /// It can show a second call while one goes on.
+    #[serde(default)]
+    pub call_waiting: bool,
     /// When the ring was offered to it.
     pub offered_at: Time,
+}
+
+impl Leg {
+    /// Its devices ring, until `ring_deadline`. Members of a call that began silently are invited, but do not ring.
+    pub fn rings(&self) -> bool {
+        self.state.is_pending() && self.ring_deadline.is_some()
+    }
+
+    /// The others believe that it rings.
+    pub fn looks_ringing(&self) -> bool {
+        self.rings() || self.inner.mask == Some(Mask::Rings)
+    }
+
+    /// The user must not learn that this leg is there.
+    pub fn is_hidden(&self) -> bool {
+        self.state == LegState::Suppressed
+    }
+
+    /// This device has the user's seat, or takes it over, or gives it away.
+    pub fn sits(&self, device: &DeviceId) -> bool {
+        self.seats().any(|seat| seat.device == *device)
+    }
+
+    /// The seat and the one that it replaces.
+    pub(crate) fn seats(&self) -> impl Iterator<Item = &SeatTaken> {
+        let seat = self.seat.as_ref();
+        seat.into_iter().chain(seat.and_then(|seat| seat.replaces.as_deref()))
+    }
+
+    /// The seat whose media is the user's now: during a transfer, still the old one.
+    pub(crate) fn current_seat(&self) -> Option<&SeatTaken> {
+        self.seats().last()
+    }
+
+    /// Accepted in vain, but may accept once more.
+    pub(crate) fn may_retry(&self, now: Time) -> bool {
+        self.state == LegState::Failed && self.inner.reconnect_by.is_some_and(|until| now < until)
+    }
+}
+
+impl Call {
+    /// A user's leg.
+    pub fn leg(&self, user: &UserId) -> Option<&Leg> {
+        self.legs.iter().find(|leg| leg.user == *user)
+    }
+
+    /// Whether the participant `identity` may be in the room now. A token outlives its seat; ask before letting it in.
+    pub fn admits(&self, identity: &str) -> bool {
+        self.state != CallState::Ended
+            && self.legs.iter().any(|leg| leg.seats().any(|seat| seat.identity == identity))
+    }
+
+    /// People in the call.
+    pub(crate) fn in_call(&self) -> usize {
+        self.legs.iter().filter(|leg| leg.state.is_in_call()).count()
+    }
+
+    /// What a seat may send.
+    pub(crate) fn may_share_screen(&self, leg: &Leg) -> bool {
+        leg.video_allowed && !self.limits.no_screen_share
+    }
 }

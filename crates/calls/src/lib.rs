@@ -10,25 +10,39 @@
 //! Time, ids and seeds are arguments. docs/calls.md tells the model by scenario.
 #![forbid(unsafe_code)]
 
+mod book;
 mod call;
+mod change;
+mod create;
+mod disguise;
 mod id;
+mod invite;
+mod lobby;
+mod moderation;
 mod outcome;
+mod presence;
 mod record;
 mod request;
+mod retry;
+mod ringing;
 mod settings;
+mod settle;
 mod switchboard;
+mod timers;
+mod transfer;
+mod upgrade;
 mod view;
 
 pub use call::{
-    Call, CallKind, CallState, DeviceLeg, DeviceState, EndReason, Leg, LegState, Limits, Media, StopReason,
-    Upgrade, Verdict,
+    Call, CallKind, CallState, CallTimers, DeviceLeg, DeviceState, Done, EndReason, Leg, LegInner, LegState,
+    Limits, Mask, Media, SeatTaken, StopReason, Upgrade, Verdict,
 };
 pub use id::{CallId, ConversationId, DeviceId, LinkId, RequestId, Time, UserId};
-pub use outcome::{Answer, Effect, Event, EventKind, Notice, NoticeKind, Outcome, Push, Reason, Refusal, Seat, Transition};
-pub use record::{LegRecord, Outcome as RecordOutcome, Quality, Rating, Record};
-pub use request::{
-    Action, Create, DeviceOffer, Invitee, LinkEntry, MediaState, Moderation, Party, Request,
+pub use outcome::{
+    Answer, Effect, Event, EventKind, Notice, NoticeKind, Outcome, Push, Reason, Refusal, Seat, Transition,
 };
+pub use record::{LegRecord, Outcome as RecordOutcome, Quality, Rating, Record};
+pub use request::{Action, Create, DeviceOffer, Invitee, LinkEntry, MediaState, Moderation, Party, Request};
 pub use settings::Settings;
 pub use switchboard::Switchboard;
 pub use view::{CallView, Member, Ring, Shown, ShownReason};

@@ -218,4 +218,3 @@ impl Refusal {
         Self { reason, text: text.into() }
     }
 }
-

@@ -1,8 +1,9 @@
 //! What remains of a call: written once, when it has ended. No address, no media, no content.
 use serde::{Deserialize, Serialize};
 
-use crate::call::{CallKind, EndReason, LegState, Media};
+use crate::call::{Call, CallKind, EndReason, Leg, LegState, Media};
 use crate::id::{CallId, ConversationId, LinkId, Time, UserId};
+use crate::view::Shown;
 
 /// An ended call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -81,4 +82,75 @@ pub struct Rating {
     pub user: UserId,
     /// 1 (bad) to 5 (good).
     pub stars: u8,
+}
+
+impl Call {
+    /// What remains of an ended call.
+    pub(crate) fn record(&self) -> Record {
+        let ended_at = self.ended_at.unwrap_or(self.created_at);
+        Record {
+            call: self.id.clone(),
+            revision: self.revision,
+            conversation: self.conversation.clone(),
+            link: self.link.clone(),
+            kind: self.kind,
+            media: self.media,
+            creator: self.creator.clone(),
+            created_at: self.created_at,
+            answered_at: self.answered_at,
+            ended_at,
+            duration_ms: self.duration_ms(ended_at),
+            end_reason: self.end_reason.unwrap_or(EndReason::EndedByServer),
+            legs: self.legs.iter().map(|leg| self.leg_record(leg)).collect(),
+            end_to_end_encrypted: self.limits.must_encrypt_end_to_end,
+            ratings: self.ratings.clone(),
+        }
+    }
+
+    fn leg_record(&self, leg: &Leg) -> LegRecord {
+        let shown = if leg.user == self.creator { self.creators_outcome(leg) } else { outcome(leg) };
+        LegRecord {
+            user: leg.user.clone(),
+            handle: leg.handle.clone(),
+            outcome: leg.state,
+            end_reason: leg.end_reason,
+            joined_at: leg.joined_at,
+            left_at: leg.left_at,
+            shown,
+            quality: leg.quality,
+        }
+    }
+
+    /// The caller's list follows from what the caller has seen.
+    fn creators_outcome(&self, leg: &Leg) -> Outcome {
+        if self.end_reason == Some(EndReason::ConnectFailed) {
+            return Outcome::Failed;
+        }
+        if self.answered_at.is_some() {
+            return outcome(leg);
+        }
+        let others = self.legs.iter().filter(|leg| leg.user != self.creator);
+        let mut shown = others.filter_map(|leg| self.shown(leg)).peekable();
+        match self.end_reason {
+            Some(EndReason::Cancelled) => Outcome::Cancelled,
+            _ if shown.peek().is_some() && shown.all(|shown| shown == Shown::Busy) => Outcome::Busy,
+            _ => Outcome::NoAnswer,
+        }
+    }
+}
+
+/// How the call stands in the list of somebody who was invited or came.
+fn outcome(leg: &Leg) -> Outcome {
+    if leg.joined_at.is_some() {
+        return Outcome::Answered;
+    }
+    match (leg.state, leg.end_reason) {
+        (LegState::Suppressed, Some(EndReason::Suppressed)) => Outcome::Missed,
+        (LegState::Suppressed, _) => Outcome::Nothing,
+        (LegState::Declined, _) => Outcome::Declined,
+        (LegState::Missed | LegState::Unreachable | LegState::Busy, _) => Outcome::Missed,
+        (LegState::Cancelled, _) if leg.ring_deadline.is_some() => Outcome::Missed,
+        _ if leg.accepted_at.is_some() => Outcome::Failed,
+        _ => Outcome::Nothing,
+    }
 }

@@ -128,31 +128,108 @@ pub enum Moderation {
 #[allow(missing_docs, reason = "proto/sluice/calls/v1/calls.proto documents each, under the same name")]
 pub enum Action {
     Create(Box<Create>),
-    Ack { call: CallId, user: UserId, device: DeviceId },
-    Accept { call: CallId, party: Party, audio_only: bool },
-    Decline { call: CallId, party: Party },
-    Cancel { call: CallId, party: Party },
-    Join { call: CallId, party: Party, transfer: bool },
+    Ack {
+        call: CallId,
+        user: UserId,
+        device: DeviceId,
+    },
+    Accept {
+        call: CallId,
+        party: Party,
+        audio_only: bool,
+    },
+    Decline {
+        call: CallId,
+        party: Party,
+    },
+    Cancel {
+        call: CallId,
+        party: Party,
+    },
+    Join {
+        call: CallId,
+        party: Party,
+        transfer: bool,
+    },
     JoinLink(Box<LinkEntry>),
-    Leave { call: CallId, party: Party },
+    Leave {
+        call: CallId,
+        party: Party,
+    },
     /// `by`: a host; `None`: the backend, with its reason.
-    End { call: CallId, by: Option<UserId>, reason: EndReason },
-    Invite { call: CallId, by: UserId, invitees: Vec<Invitee>, ring_ms: Option<u64> },
-    CancelInvite { call: CallId, by: UserId, callee: UserId },
-    RequestUpgrade { call: CallId, user: UserId },
-    RespondUpgrade { call: CallId, user: UserId, accept: bool },
-    Hold { call: CallId, user: UserId, on_hold: bool },
-    Transfer { call: CallId, party: Party },
+    End {
+        call: CallId,
+        by: Option<UserId>,
+        reason: EndReason,
+    },
+    Invite {
+        call: CallId,
+        by: UserId,
+        invitees: Vec<Invitee>,
+        ring_ms: Option<u64>,
+    },
+    CancelInvite {
+        call: CallId,
+        by: UserId,
+        callee: UserId,
+    },
+    RequestUpgrade {
+        call: CallId,
+        user: UserId,
+    },
+    RespondUpgrade {
+        call: CallId,
+        user: UserId,
+        accept: bool,
+    },
+    Hold {
+        call: CallId,
+        user: UserId,
+        on_hold: bool,
+    },
+    Transfer {
+        call: CallId,
+        party: Party,
+    },
     /// `by`: a host; `None`: the backend.
-    Moderate { call: CallId, by: Option<UserId>, target: UserId, what: Moderation },
-    Admit { call: CallId, by: UserId, waiting: UserId, admit: bool },
-    Rate { call: CallId, user: UserId, stars: u8 },
+    Moderate {
+        call: CallId,
+        by: Option<UserId>,
+        target: UserId,
+        what: Moderation,
+    },
+    Admit {
+        call: CallId,
+        by: UserId,
+        waiting: UserId,
+        admit: bool,
+    },
+    Rate {
+        call: CallId,
+        user: UserId,
+        stars: u8,
+    },
     /// A device of `user` has a socket now: calls that ring this user ring it too.
-    DeviceAppeared { user: UserId, device: DeviceId, call_waiting: bool },
+    DeviceAppeared {
+        user: UserId,
+        device: DeviceId,
+        call_waiting: bool,
+    },
     /// Its socket is gone, for longer than a reconnect takes.
-    DeviceVanished { user: UserId, device: DeviceId },
+    DeviceVanished {
+        user: UserId,
+        device: DeviceId,
+    },
     /// What became of the media of the participant `identity`.
-    Media { call: CallId, identity: String, state: MediaState },
+    Media {
+        call: CallId,
+        identity: String,
+        state: MediaState,
+    },
     /// What was measured of it.
-    Quality { call: CallId, identity: String, quality: Quality },
+    Quality {
+        call: CallId,
+        identity: String,
+        quality: Quality,
+    },
 }

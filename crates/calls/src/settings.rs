@@ -19,6 +19,8 @@ pub struct Settings {
     pub alone_group_ms: u64,
     /// An open or group call that nobody is in.
     pub empty_ms: u64,
+    /// As long as somebody waits in the lobby, the two above are at least this.
+    pub lobby_ms: u64,
     /// The longest call.
     pub longest_ms: u64,
     /// An upgrade that nobody answers is forgotten after this.
@@ -49,6 +51,7 @@ impl Default for Settings {
             alone_direct_ms: 30_000,
             alone_group_ms: 180_000,
             empty_ms: 20_000,
+            lobby_ms: 600_000,
             longest_ms: 24 * 3_600_000,
             upgrade_ms: 60_000,
             linger_ms: 60_000,

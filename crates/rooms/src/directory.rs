@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sluice_api::sfu::v1 as sfu;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::model;
 use crate::node::{Node, now_ms};
 use crate::room::actor::{self, Beginning};
-use crate::room::{Command, Door, Entrant, Handle, JoinError, Joined};
+use crate::room::{Command, Door, Entrant, Handle, JoinError, Joined, Report};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 
@@ -32,6 +32,8 @@ struct Inner {
     /// Before rooms are recovered from the node, a join could create one that exists already.
     ready: AtomicBool,
     rooms: Mutex<Rooms>,
+    /// Who follows what becomes of participants, if anybody.
+    reports: Option<mpsc::Sender<Report>>,
 }
 
 #[derive(Default)]
@@ -46,9 +48,39 @@ impl Directory {
         node: Node,
         store: Arc<dyn Store>,
         stop: CancellationToken,
+        reports: Option<mpsc::Sender<Report>>,
     ) -> Self {
         let (ready, rooms) = (AtomicBool::new(false), Mutex::default());
-        Self(Arc::new(Inner { settings, node, store, stop, ready, rooms }))
+        Self(Arc::new(Inner { settings, node, store, stop, ready, rooms, reports }))
+    }
+
+    /// Tells whoever follows; never waits.
+    pub(crate) fn report(&self, report: Report) {
+        let Some(reports) = &self.0.reports else { return };
+        if let Err(error) = reports.try_send(report) {
+            metrics::counter!("sluice_rooms_reports_dropped_total").increment(1);
+            tracing::error!(%error, "what became of a participant is not told");
+        }
+    }
+
+    /// Has something done to a room; false if there is no such room, or it is stuck.
+    pub(crate) async fn command(&self, name: &str, command: Command) -> bool {
+        let Some(handle) = self.rooms().by_name.get(name).cloned() else { return false };
+        handle.commands.send_timeout(command, PATIENCE).await.is_ok()
+    }
+
+    /// Who is in the room, and whose media is up. Nobody, if there is no such room.
+    pub(crate) async fn who(&self, name: &str) -> Vec<(String, bool)> {
+        let (reply, answer) = oneshot::channel();
+        if !self.command(name, Command::Who { reply }).await {
+            return Vec::new();
+        }
+        answer.await.unwrap_or_default()
+    }
+
+    /// Names of all rooms.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.rooms().by_name.keys().cloned().collect()
     }
 
     fn rooms(&self) -> MutexGuard<'_, Rooms> {

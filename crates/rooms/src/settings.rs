@@ -29,6 +29,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Times.
     pub timings: Timings,
+    /// Ringing and consent.
+    pub calls: crate::calls::settings::Settings,
 }
 
 /// A STUN or TURN server.
@@ -120,6 +122,7 @@ impl Default for Settings {
             ice_servers: Vec::new(),
             limits: Limits::default(),
             timings: Timings::default(),
+            calls: crate::calls::settings::Settings::default(),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The metrics of this crate, with their meaning. Whoever installs a recorder before [`serve`](crate::serve) gets them.
-use metrics::{describe_counter, describe_gauge};
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {
@@ -31,4 +31,18 @@ pub(crate) fn describe() {
     );
     describe_counter!("sluice_rooms_events_dropped_total", "Events that a room did not take in time");
     describe_counter!("sluice_rooms_recovered_rooms_total", "Rooms taken over from the node at start");
+    describe_store();
+}
+
+fn describe_store() {
+    describe_histogram!("sluice_rooms_store_commit_changes", "Changes that the store wrote at once");
+    describe_histogram!(
+        "sluice_rooms_store_commit_seconds",
+        Unit::Seconds,
+        "Time that the store took to write changes, synced if it is set so"
+    );
+    describe_counter!("sluice_rooms_store_conflicts_total", "Changes refused since somebody else was first");
+    describe_counter!("sluice_rooms_store_errors_total", "Writes and reads that the store's disk failed");
+    describe_gauge!("sluice_rooms_store_bytes", Unit::Bytes, "Disk that the store takes");
+    describe_gauge!("sluice_rooms_store_events", "Events that the store keeps");
 }

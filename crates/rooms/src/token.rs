@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{Permissions, Source};
 
 /// Clocks of token servers may differ from ours by this many seconds.
-const LEEWAY: u64 = 60;
+pub(crate) const LEEWAY: u64 = 60;
 
 /// The claims of a token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -43,8 +43,14 @@ pub struct Claims {
     /// `standard` (or empty), `agent`, `ingress`, `egress`, `sip`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub kind: String,
+    /// The call whose room it is for: then it is of use only while the call gives this identity a seat.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub call: String,
     /// What the participant may do.
     pub video: Grants,
+    /// Set in a device's token, which opens `/calls/v1` and no room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls: Option<DeviceClaim>,
 }
 
 /// What a token permits. `None` means the default that is named.
@@ -173,6 +179,9 @@ pub enum TokenError {
     /// The token could not be signed.
     #[error("the access token cannot be signed")]
     Unsignable,
+    /// A participant's token where a device's is needed.
+    #[error("the access token is not a device's: get one with CreateDeviceToken")]
+    NotADevice,
 }
 
 impl From<jsonwebtoken::errors::Error> for TokenError {
@@ -271,6 +280,18 @@ impl TokenBuilder {
         self
     }
 
+    /// Of use only in this call.
+    pub fn call(mut self, call: impl Into<String>) -> Self {
+        self.claims.call = call.into();
+        self
+    }
+
+    /// A token of the device `device` of the user that the token is for: it opens `/calls/v1` and no room.
+    pub fn device(mut self, device: impl Into<String>, call_waiting: bool) -> Self {
+        self.claims.calls = Some(DeviceClaim { device: device.into(), call_waiting });
+        self
+    }
+
     /// How long the token is valid from now.
     pub fn validity(mut self, validity: Duration) -> Self {
         self.validity = validity;
@@ -283,6 +304,10 @@ impl TokenBuilder {
         sign(self.claims, secret, self.validity)
     }
 }
+
+mod device;
+pub use device::DeviceClaim;
+pub(crate) use device::DevicePass;
 
 #[cfg(test)]
 mod tests;

@@ -115,6 +115,14 @@ pub(crate) struct DevFlags {
     #[arg(long, value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     grpc_port: Option<u16>,
+    /// The calls' gRPC API [default: 7884]
+    #[arg(long, value_name = "PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calls_grpc_port: Option<u16>,
+    /// Folder for calls and the demo's messages; "" keeps them in memory [default: sluice-data]
+    #[arg(long, value_name = "FOLDER")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
     /// Media threads; 0 for one per core [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]

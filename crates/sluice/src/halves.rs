@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use sluice_rooms::Doors;
+use sluice_rooms::call_settings::Settings as Calls;
 use sluice_rooms::token::{Grants, TokenBuilder};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::TokenFlags;
@@ -37,7 +38,8 @@ pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
     let listener = observe::listen(settings.http, "rooms.http").await?;
     tracing::info!(http = %listener.local_addr()?, node = settings.node, "rooms run");
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
-    let serving = serve_rooms(settings, listener, Router::new(), stop.clone());
+    let calls = Calls::default();
+    let serving = serve_rooms(settings, calls, listener, Router::new(), stop.clone());
     stop::within(deadline, stop, serving).await
 }
 
@@ -55,7 +57,8 @@ pub(crate) async fn start_node(settings: &Sfu) -> anyhow::Result<sluice_sfu::Nod
 /// If the server fails.
 pub(crate) async fn serve_rooms(
     settings: &Rooms,
-    listener: TcpListener,
+    calls: Calls,
+    doors: impl Into<Doors>,
     routes: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -69,9 +72,10 @@ pub(crate) async fn serve_rooms(
         ice_servers: settings.ice_servers.clone(),
         limits: settings.limits.clone(),
         timings: settings.timings.clone(),
+        calls,
         ..sluice_rooms::Settings::default()
     };
-    sluice_rooms::serve(rooms, listener, routes, stop).await.context("room management failed")
+    sluice_rooms::serve(rooms, doors, routes, stop).await.context("room management failed")
 }
 
 /// `sluice token`.

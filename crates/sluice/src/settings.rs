@@ -54,7 +54,10 @@ pub(crate) struct Dev {
     pub(crate) tcp_port: u16,
     pub(crate) udp_port: u16,
     pub(crate) grpc_port: u16,
-    /// Bearer token of the node's gRPC API; random if empty.
+    pub(crate) calls_grpc_port: u16,
+    /// Folder for what outlives the process; in memory if empty.
+    pub(crate) data: String,
+    /// Bearer token of both gRPC APIs, the node's and the calls'; random if empty.
     pub(crate) grpc_token: Secret,
     pub(crate) shards: u16,
     #[serde(deserialize_with = "list")]
@@ -124,6 +127,8 @@ impl Default for Dev {
             tcp_port: 7881,
             udp_port: 7882,
             grpc_port: 7883,
+            calls_grpc_port: 7884,
+            data: "sluice-data".into(),
             grpc_token: Secret::default(),
             shards: 1,
             advertise: Vec::new(),

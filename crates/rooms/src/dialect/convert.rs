@@ -157,6 +157,9 @@ pub(super) fn disconnect_reason(reason: Reason) -> livekit::DisconnectReason {
         Reason::RoomDeleted => Theirs::RoomDeleted,
         Reason::Simulated => Theirs::ServerShutdown,
         Reason::Overloaded => Theirs::UnknownReason,
+        Reason::Removed => Theirs::ParticipantRemoved,
+        Reason::Moved => Theirs::DuplicateIdentity,
+        Reason::CallOver => Theirs::RoomDeleted,
     }
 }
 
@@ -165,7 +168,12 @@ pub(super) fn leave(reason: Reason) -> Option<livekit::LeaveRequest> {
     use livekit::leave_request::Action;
     let action = match reason {
         Reason::ClientLeft | Reason::SignalLost => return None,
-        Reason::Duplicate | Reason::RoomDeleted | Reason::Simulated => Action::Disconnect,
+        Reason::Duplicate
+        | Reason::RoomDeleted
+        | Reason::Simulated
+        | Reason::Removed
+        | Reason::Moved
+        | Reason::CallOver => Action::Disconnect,
         Reason::MediaLost | Reason::Mismatch | Reason::NoAnswer | Reason::RoomLost | Reason::Overloaded => {
             Action::Reconnect
         }

@@ -31,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) keys: Keys,
     pub(crate) node: Node,
     pub(crate) directory: Directory,
+    /// Who decides on the rooms of calls, if calls are served.
+    pub(crate) calls: Option<crate::calls::desk::Desk>,
     pub(crate) stop: CancellationToken,
 }
 

@@ -10,6 +10,7 @@ use sluice_livekit_proto::{signal_request, signal_response};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::rate::Rate;
 use crate::settings::Limits;
 
 /// One message must leave within this, or the client does not read.
@@ -17,8 +18,6 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long we read on after our last word. A connection closed with unread bytes is reset, which can take our last word
 /// away from the client.
 const LINGER: Duration = Duration::from_secs(5);
-/// Seconds' worth of messages that may come at once: a client that joins announces and asks a lot.
-const BURST_SECONDS: f64 = 5.0;
 
 enum Frame {
     Response(Box<livekit::SignalResponse>),
@@ -128,45 +127,5 @@ impl Socket {
         tokio::spawn(tokio::time::timeout(LINGER, async move {
             while let Some(Ok(_)) = incoming.next().await {}
         }));
-    }
-}
-
-/// A token bucket.
-struct Rate {
-    per_second: f64,
-    tokens: f64,
-    last: Instant,
-}
-
-impl Rate {
-    fn new(per_second: u32, now: Instant) -> Self {
-        let per_second = f64::from(per_second.max(1));
-        Self { per_second, tokens: per_second * BURST_SECONDS, last: now }
-    }
-
-    fn take(&mut self, now: Instant) -> bool {
-        let gained = now.duration_since(self.last).as_secs_f64() * self.per_second;
-        self.tokens = (self.tokens + gained).min(self.per_second * BURST_SECONDS);
-        self.last = now;
-        if self.tokens < 1.0 {
-            return false;
-        }
-        self.tokens -= 1.0;
-        true
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_burst_passes_and_a_flood_does_not() {
-        let start = Instant::now();
-        let mut rate = Rate::new(10, start);
-        assert!((0..50).all(|_| rate.take(start)));
-        assert!(!rate.take(start));
-        assert!(rate.take(start + Duration::from_millis(100)));
-        assert!(!rate.take(start + Duration::from_millis(100)));
     }
 }

@@ -61,7 +61,7 @@ async fn connect_two(
     query: Parameters,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    let admitted = admit(&context, &uri, &headers, &query, false);
+    let admitted = admit(&context, &uri, &headers, &query, false).await;
     connect(context.0, admitted, upgrade).await
 }
 
@@ -72,7 +72,7 @@ async fn connect_one(
     query: Parameters,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    let admitted = admit(&context, &uri, &headers, &query, true);
+    let admitted = admit(&context, &uri, &headers, &query, true).await;
     connect(context.0, admitted, upgrade).await
 }
 
@@ -82,7 +82,7 @@ async fn validate_two(
     headers: HeaderMap,
     query: Parameters,
 ) -> Result<&'static str, Refusal> {
-    validate(&context, admit(&context, &uri, &headers, &query, false))
+    validate(&context, admit(&context, &uri, &headers, &query, false).await)
 }
 
 async fn validate_one(
@@ -91,7 +91,7 @@ async fn validate_one(
     headers: HeaderMap,
     query: Parameters,
 ) -> Result<&'static str, Refusal> {
-    validate(&context, admit(&context, &uri, &headers, &query, true))
+    validate(&context, admit(&context, &uri, &headers, &query, true).await)
 }
 
 fn validate(context: &Context, admitted: Result<(Claims, Intent), Refusal>) -> Result<&'static str, Refusal> {
@@ -100,8 +100,20 @@ fn validate(context: &Context, admitted: Result<(Claims, Intent), Refusal>) -> R
     Ok("success")
 }
 
-/// Reads token and request; says why not.
-fn admit(
+/// Reads token and request, asks the call if the room is a call's; says why not.
+async fn admit(
+    context: &Context,
+    uri: &OriginalUri,
+    headers: &HeaderMap,
+    query: &HashMap<String, String>,
+    single: bool,
+) -> Result<(Claims, Intent), Refusal> {
+    let (mut claims, intent) = read(context, uri, headers, query, single)?;
+    crate::calls::media::admit(context.calls.as_ref(), &mut claims).await?;
+    Ok((claims, intent))
+}
+
+fn read(
     context: &Context,
     uri: &OriginalUri,
     headers: &HeaderMap,
@@ -117,6 +129,9 @@ fn admit(
     let token = bearer.or_else(|| query.get("access_token").map(String::as_str)).unwrap_or_default();
     let claims = context.keys.verify(token)?;
     let forbidden = |text: &str| Err(Refusal::new(StatusCode::FORBIDDEN, text));
+    if claims.calls.is_some() {
+        return forbidden("the access token is a device's, for /calls/v1: it joins no room");
+    }
     if !claims.video.room_join || claims.video.room.is_empty() {
         return forbidden("the access token permits to join no room");
     }

@@ -10,7 +10,9 @@ use tonic::Code;
 use tracing::Instrument;
 
 use super::roster::{Outbox, Roster};
-use super::{Command, Entrant, Handle, JoinError, Joined, Notice, ROOM_MAILBOX, Reason};
+use super::{
+    Change, Command, Entrant, Handle, JoinError, Joined, News, Notice, ROOM_MAILBOX, Reason, Report,
+};
 use crate::directory::Directory;
 use crate::model;
 use crate::node::{BackOff, Node, is_transient, now_ms};
@@ -149,11 +151,29 @@ impl Actor {
                 drop(reply.send(door));
             }
             Command::Change { participant_id, change } => {
+                self.report_change(&participant_id, &change);
                 let outbox = self.roster.change(&participant_id, change);
                 self.post(outbox);
             }
             Command::Leave { participant_id, reason } => self.leave(&participant_id, reason),
             Command::Event { sequence, kind } => return self.event(sequence, kind),
+            Command::Remove { identity, reason } => self.remove(&identity, reason),
+            Command::Mute { identity } => {
+                if let Some(seat) = self.roster.find(&identity) {
+                    let id = seat.presence.id().to_owned();
+                    self.post(vec![(id, Notice::Mute)]);
+                }
+            }
+            Command::Permit { identity, sources } => {
+                let outbox = self.roster.permit(&identity, sources);
+                self.post(outbox);
+            }
+            Command::Close => {
+                self.dismiss_all(Reason::CallOver);
+                return false;
+            }
+            // Whoever asked may have gone meanwhile.
+            Command::Who { reply } => drop(reply.send(self.roster.who())),
             Command::Compare => self.ask_node(),
             Command::Compared(room) => return self.compared(room.map(|room| *room)),
         }
@@ -191,8 +211,39 @@ impl Actor {
         }
         metrics::counter!("sluice_rooms_leaves_total", "reason" => reason.as_str()).increment(1);
         metrics::gauge!("sluice_rooms_participants").decrement(1.0);
+        self.report_leave(participant_id, reason);
         let outbox = self.roster.leave(participant_id, reason);
         self.post(outbox);
+    }
+
+    /// Out at once; its task ends by itself.
+    fn remove(&mut self, identity: &str, reason: Reason) {
+        let Some(seat) = self.roster.find(identity) else { return };
+        let id = seat.presence.id().to_owned();
+        // As for duplicates: a task that cannot take this is ending anyway.
+        drop(seat.door.notices.try_send(Notice::Leave(reason)));
+        self.leave(&id, reason);
+    }
+
+    fn report_change(&self, participant_id: &str, change: &Change) {
+        let news = match change {
+            Change::Active => News::Up,
+            Change::Lost => News::Lost,
+            _ => return,
+        };
+        self.report(participant_id, news);
+    }
+
+    fn report_leave(&self, participant_id: &str, reason: Reason) {
+        if let Some(news) = News::of(reason) {
+            self.report(participant_id, news);
+        }
+    }
+
+    fn report(&self, participant_id: &str, news: News) {
+        let Some(seat) = self.roster.seat(participant_id) else { return };
+        let identity = seat.presence.participant.identity.clone();
+        self.directory.report(Report { room: self.record.name.clone(), identity, news });
     }
 
     fn event(&mut self, sequence: u64, kind: sfu::event::Kind) -> bool {
@@ -217,6 +268,7 @@ impl Actor {
                 // As for duplicates: a task that cannot take this is ending anyway.
                 drop(seat.door.notices.try_send(Notice::Leave(reason)));
             }
+            self.report_leave(&id, reason);
             metrics::counter!("sluice_rooms_leaves_total", "reason" => reason.as_str()).increment(1);
             metrics::gauge!("sluice_rooms_participants").decrement(1.0);
         }
@@ -237,6 +289,7 @@ impl Actor {
                 metrics::counter!("sluice_rooms_leaves_total", "reason" => Reason::Overloaded.as_str())
                     .increment(1);
                 metrics::gauge!("sluice_rooms_participants").decrement(1.0);
+                self.report_leave(&id, Reason::Overloaded);
                 outbox.extend(self.roster.leave(&id, Reason::Overloaded));
             }
         }

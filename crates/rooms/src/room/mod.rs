@@ -63,6 +63,12 @@ pub(crate) enum Reason {
     Simulated,
     /// Its queue was full.
     Overloaded,
+    /// The call's side took it out.
+    Removed,
+    /// The call went on to another device of the same user.
+    Moved,
+    /// The call that the room was for is over.
+    CallOver,
 }
 
 impl Reason {
@@ -78,6 +84,9 @@ impl Reason {
             Self::RoomDeleted => "room_deleted",
             Self::Simulated => "simulated",
             Self::Overloaded => "overloaded",
+            Self::Removed => "removed",
+            Self::Moved => "moved",
+            Self::CallOver => "call_over",
         }
     }
 }
@@ -103,8 +112,41 @@ pub(crate) enum Notice {
     Media(Box<sfu::event::Kind>),
     /// The node's picture of this participant after events were lost: its sessions.
     Compare(Arc<[sfu::Session]>),
+    /// Mute the microphone; its owner may unmute it.
+    Mute,
     /// Tell the client to go, and end.
     Leave(Reason),
+}
+
+/// What becomes of a participant's media, for those who follow a room from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// The room's name.
+    pub(crate) room: String,
+    pub(crate) identity: String,
+    pub(crate) news: News,
+}
+
+/// See [`Report`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Media is up, for the first time or again.
+    Up,
+    /// Media is lost; it may come back.
+    Lost,
+    /// The client said goodbye.
+    Left,
+}
+
+impl News {
+    /// What a departure means; `None` if it was made from outside, or another takes the place.
+    fn of(reason: Reason) -> Option<Self> {
+        match reason {
+            Reason::ClientLeft => Some(Self::Left),
+            Reason::Duplicate | Reason::Removed | Reason::Moved | Reason::CallOver => None,
+            _ => Some(Self::Lost),
+        }
+    }
 }
 
 /// The ways to a participant's task.
@@ -152,6 +194,8 @@ pub(crate) enum JoinError {
 pub(crate) enum Change {
     /// Media is up.
     Active,
+    /// Media was up, and is lost for now.
+    Lost,
     /// A track is new or changed.
     Track(Arc<model::Track>),
     TrackEnded(String),
@@ -190,6 +234,26 @@ pub(crate) enum Command {
     Event {
         sequence: u64,
         kind: sfu::event::Kind,
+    },
+    /// From outside: this one out.
+    Remove {
+        identity: String,
+        reason: Reason,
+    },
+    /// From outside: its microphone off.
+    Mute {
+        identity: String,
+    },
+    /// From outside: it may publish these sources and no others.
+    Permit {
+        identity: String,
+        sources: Vec<i32>,
+    },
+    /// From outside: everybody out, and the end.
+    Close,
+    /// Who is there, and whose media is up?
+    Who {
+        reply: oneshot::Sender<Vec<(String, bool)>>,
     },
     /// Events were lost: ask the node.
     Compare,

@@ -69,6 +69,29 @@ impl Roster {
         self.seats.get(participant_id)
     }
 
+    /// Whoever has this identity.
+    pub(crate) fn find(&self, identity: &str) -> Option<&Seat> {
+        self.seats.get(self.by_identity.get(identity)?)
+    }
+
+    /// Identities, and whether media was up.
+    pub(crate) fn who(&self) -> Vec<(String, bool)> {
+        let participants = self.seats.values().map(|seat| &seat.presence.participant);
+        participants.map(|participant| (participant.identity.clone(), participant.active)).collect()
+    }
+
+    /// Changes what somebody may publish; its own task sees to what it publishes now.
+    pub(crate) fn permit(&mut self, identity: &str, sources: Vec<i32>) -> Outbox {
+        let mut outbox = Outbox::new();
+        let Some(id) = self.by_identity.get(identity).cloned() else { return outbox };
+        self.amend(&id, &mut outbox, |presence| {
+            let permissions = presence.participant.permissions.get_or_insert_default();
+            permissions.can_publish = !sources.is_empty();
+            permissions.sources = sources;
+        });
+        outbox
+    }
+
     pub(crate) fn ids(&self) -> Vec<String> {
         self.seats.keys().cloned().collect()
     }
@@ -161,6 +184,8 @@ impl Roster {
                     self.amend(participant_id, &mut outbox, |presence| presence.participant.active = true);
                 }
             }
+            // Others see it by its tracks and its quality.
+            Change::Lost => {}
             Change::Track(track) => {
                 self.amend(participant_id, &mut outbox, |presence| put_track(presence, track));
                 self.want_again(&mut outbox);

@@ -121,3 +121,25 @@ fn claims_of_server_sdks_are_understood() {
     assert_eq!(claims.kind_number(), 4);
     assert!(claims.video.permissions().can_update_metadata);
 }
+
+#[test]
+fn a_device_is_who_its_token_says() {
+    let token = TokenBuilder::new("ann")
+        .name("Ann")
+        .device("phone", true)
+        .validity(Duration::from_secs(600))
+        .sign("devkey", "secret")
+        .unwrap();
+    let pass = keys().verify_device(&token).unwrap();
+    assert_eq!((pass.user.as_str(), pass.handle.as_str(), pass.device.as_str()), ("ann", "Ann", "phone"));
+    assert!(pass.call_waiting && pass.expires >= now() + 590);
+}
+
+#[test]
+fn only_a_devices_token_stands_for_a_device() {
+    let room = TokenBuilder::new("ann").room("lobby");
+    let refused = |token: TokenBuilder| keys().verify_device(&token.sign("devkey", "secret").unwrap());
+    assert_eq!(refused(room.clone()), Err(TokenError::NotADevice));
+    assert_eq!(refused(room.device("phone", false)), Err(TokenError::NotADevice), "for both is for neither");
+    assert_eq!(refused(TokenBuilder::new("ann")), Err(TokenError::NotADevice));
+}

@@ -32,7 +32,7 @@ impl Server {
         let [http, tcp, grpc] = free_tcp_ports();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = sluice();
-        command.args(["dev", "--log", "warn"]).stdout(Stdio::piped());
+        command.args(["dev", "--log", "warn", "--calls-grpc-port", "0", "--data", ""]).stdout(Stdio::piped());
         for (flag, port) in
             [("--http-port", http), ("--tcp-port", tcp), ("--grpc-port", grpc), ("--udp-port", udp)]
         {

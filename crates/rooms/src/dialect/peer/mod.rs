@@ -26,6 +26,7 @@ mod arrive;
 mod enter;
 mod negotiate;
 mod notices;
+mod outside;
 mod publishing;
 mod qualities;
 mod requests;

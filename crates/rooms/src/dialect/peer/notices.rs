@@ -15,7 +15,11 @@ const MOST_MISSED: usize = 10_000;
 impl Peer {
     pub(super) async fn notice(&mut self, notice: Notice) {
         match notice {
-            Notice::Present(presences) => self.present(&presences),
+            Notice::Present(presences) => {
+                self.present(&presences);
+                self.withdraw().await;
+            }
+            Notice::Mute => self.mute_microphone().await,
             Notice::Gone(presence, reason) => self.gone(&presence, reason),
             Notice::Wanted(wanted) => {
                 self.subscribing.want(wanted);
@@ -149,6 +153,7 @@ impl Peer {
         let primary = event.session_id == self.sessions.primary();
         match event.state() {
             sfu::SessionState::Connected if primary => self.say(Change::Active).await,
+            sfu::SessionState::Disconnected if primary => self.say(Change::Lost).await,
             sfu::SessionState::Closed if primary => {
                 let reason = match event.reason() {
                     sfu::SessionCloseReason::DataOverflow => Reason::Overloaded,

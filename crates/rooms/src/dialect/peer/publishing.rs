@@ -46,6 +46,10 @@ impl Publishing {
         self.tracks.is_empty()
     }
 
+    pub(super) fn tracks(&self) -> impl Iterator<Item = &Arc<Track>> {
+        self.tracks.iter().map(|published| &published.track)
+    }
+
     pub(super) fn get(&self, track_id: &str) -> Option<&Arc<Track>> {
         self.tracks.iter().map(|published| &published.track).find(|track| track.track_id == track_id)
     }

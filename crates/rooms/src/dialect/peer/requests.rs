@@ -113,7 +113,7 @@ impl Peer {
         }));
     }
 
-    async fn mute(&mut self, request: livekit::MuteTrackRequest) {
+    pub(super) async fn mute(&mut self, request: livekit::MuteTrackRequest) {
         let Some((track, announced)) =
             self.publishing.amend(&request.sid, |track| track.muted = request.muted)
         else {
