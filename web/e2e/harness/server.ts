@@ -55,6 +55,7 @@ export async function startServer(test: string, listenOn = '127.0.0.1'): Promise
     [
       'dev',
       ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
+      ...['--calls-grpc-port', '0', '--data', ''],
       ...elsewhere,
     ],
     { SLUICE_DEV_GRPC_TOKEN: control.token },
