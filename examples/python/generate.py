@@ -12,7 +12,7 @@ PROTO = HERE.parent.parent / "proto"
 def main() -> int:
     out = HERE / "stubs"
     out.mkdir(exist_ok=True)
-    files = sorted(str(file) for file in (PROTO / "sluice" / "sfu").rglob("*.proto"))
+    files = sorted(str(file) for api in ("sfu", "calls") for file in (PROTO / "sluice" / api).rglob("*.proto"))
     return protoc.main(["protoc", f"-I{PROTO}", f"--python_out={out}", f"--grpc_python_out={out}", *files])
 
 

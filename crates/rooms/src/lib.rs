@@ -40,7 +40,11 @@ mod model {
     include!(concat!(env!("OUT_DIR"), "/sluice.rooms.internal.v1.rs"));
 }
 
+pub use calls::authority::settings::{BuiltInSettings, HookSettings, PermissionSettings, RateSettings, Who};
+pub use calls::push::PushSettings;
 pub use calls::settings as call_settings;
+pub use calls::unusable::Unusable;
+pub use calls::webhook::settings::WebhookSettings;
 pub use node::NodeError;
 pub use settings::{IceServer, Limits, Settings, Timings};
 
@@ -73,6 +77,9 @@ pub enum Error {
     /// What must outlive the process cannot be read or written.
     #[error("calls cannot be loaded: {0}")]
     Store(#[from] store::StoreError),
+    /// A setting of the calls service is unusable.
+    #[error(transparent)]
+    Unusable(#[from] Unusable),
     /// A task of ours panicked.
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -80,6 +87,15 @@ pub enum Error {
 
 /// For devices to close their WebSockets at a stop.
 const GOODBYES: Duration = Duration::from_secs(1);
+
+impl From<calls::StartError> for Error {
+    fn from(error: calls::StartError) -> Self {
+        match error {
+            calls::StartError::Unusable(unusable) => unusable.into(),
+            calls::StartError::Store(error) => error.into(),
+        }
+    }
+}
 
 /// Where clients and backends come in.
 #[derive(Debug)]

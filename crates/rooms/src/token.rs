@@ -307,7 +307,6 @@ impl TokenBuilder {
 
 mod device;
 pub use device::DeviceClaim;
-pub(crate) use device::DevicePass;
 
 #[cfg(test)]
 mod tests;

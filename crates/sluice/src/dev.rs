@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
+use sluice_rooms::Doors;
 use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -30,10 +31,16 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     let listener = observe::listen((settings.bind, settings.http_port).into(), "dev.http_port").await?;
     let http = listener.local_addr()?;
 
+    let calls =
+        observe::listen((settings.bind, settings.calls_grpc_port).into(), "dev.calls_grpc_port").await?;
+    let calls_address = calls.local_addr()?;
+
     let given = !settings.grpc_token.is_empty();
     let secret = if given { settings.grpc_token.clone() } else { Secret::new(random_text(32)) };
-    let node = halves::start_node(&sfu_part(settings, secret.clone())).await?;
-    let rooms = rooms_part(http, node.grpc_address(), secret);
+    let mut rooms = rooms_part(settings, http, calls_address, secret.clone());
+    let store = halves::open_store(&rooms, "dev.data_dir")?;
+    let node = halves::start_node(&sfu_part(settings, secret)).await?;
+    rooms.node = format!("http://{}", reachable(node.grpc_address()));
 
     let desk = token::Desk {
         mint: Box::new(|room, identity, name| {
@@ -50,12 +57,13 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         origins: Origins::new(addresses(settings)),
     };
     let routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
-    greet(settings, http, node.grpc_address());
+    greet(settings, http, node.grpc_address(), calls_address);
+    let doors = Doors { http: listener, calls: Some(calls) };
 
     // Rooms end first, so that clients hear of it while the node still carries their media; if either fails, both end.
     let (rooms_stop, node_stop) = (stop.child_token(), CancellationToken::new());
     let serving = async {
-        let served = halves::serve_rooms(&rooms, listener, routes, rooms_stop.clone()).await;
+        let served = halves::serve_rooms(&rooms, doors, store, routes, rooms_stop.clone()).await;
         node_stop.cancel();
         served
     };
@@ -86,14 +94,17 @@ fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
     }
 }
 
-fn rooms_part(http: SocketAddr, grpc: SocketAddr, node_token: Secret) -> Rooms {
-    Rooms {
+fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
+    let mut rooms = Rooms {
         http,
-        node: format!("http://{}", reachable(grpc)),
-        node_token,
+        node_token: token.clone(),
         keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(),
         ..Rooms::default()
-    }
+    };
+    rooms.calls.grpc = Some(calls);
+    rooms.calls.grpc_token = token.reveal().to_owned();
+    rooms.calls.store.path.clone_from(&settings.data_dir);
+    rooms
 }
 
 fn random_text(characters: usize) -> String {
@@ -112,7 +123,7 @@ fn reachable(listens_on: SocketAddr) -> SocketAddr {
 
 /// The start-up text. Browsers give camera and microphone to `localhost` and to https only, hence the name.
 #[allow(clippy::print_stdout, reason = "this is the command's answer to whoever typed it")]
-fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr) {
+fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr, calls: SocketAddr) {
     let local = settings.bind.is_loopback() || settings.bind.is_unspecified();
     let page = if local { format!("http://localhost:{}", http.port()) } else { format!("http://{http}") };
     let Dev { tcp_port, udp_port, shards, .. } = settings;
@@ -123,12 +134,18 @@ fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr) {
     } else {
         "with the token from your settings"
     };
+    let data = match settings.data_dir.as_str() {
+        "" => "in memory",
+        folder => folder,
+    };
     let mut text = format!(
         "\n  Sluice {} runs.\n\n  Open  {page}  in two windows: that is a call.\n\n  \
          Client SDKs   url ws://{}, key {DEV_KEY}, secret {DEV_SECRET}\n  \
          Tokens        sluice token --room demo --identity ann\n  \
          Media         udp {udp}, tcp {tcp_port}\n  \
-         Node's gRPC   {grpc}, {token}\n  \
+         Calls' gRPC   {calls}, {token}\n  \
+         Node's gRPC   {grpc}, the same token\n  \
+         Data          {data}\n  \
          Metrics       {page}/metrics\n\n",
         env!("CARGO_PKG_VERSION"),
         page.trim_start_matches("http://"),

@@ -22,9 +22,6 @@ pub(crate) enum Trouble {
     /// The model says no; nothing has changed.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// The product's side does not allow it.
-    #[error("{0}")]
-    Forbidden(String),
     /// A rate limit; when to try again, if known.
     #[error("too many calls: {text}")]
     RateLimited { text: String, retry_after_ms: Option<u64> },

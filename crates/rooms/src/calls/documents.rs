@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sluice_api::calls::v1 as api;
 use sluice_calls::{
     Call, CallId, ConversationId, Record, RecordOutcome, RequestId, Time, Transition, UserId,
 };
@@ -234,16 +233,6 @@ impl Documents {
                 Err(error) => return Err(error),
             }
         }
-    }
-
-    /// What the built-in policy knows of a user.
-    pub(crate) async fn policy(&self, user: &UserId) -> Result<Option<api::UserPolicy>, StoreError> {
-        Ok(self.read(&format!("calls/policy/{user}")).await?.map(|(policy, _)| policy))
-    }
-
-    /// Replaces it.
-    pub(crate) async fn put_policy(&self, policy: &api::UserPolicy) -> Result<(), StoreError> {
-        self.write(vec![put(format!("calls/policy/{}", policy.user_id), encode(policy)?)]).await
     }
 
     /// Whether the store can be written.

@@ -3,7 +3,7 @@
 //! The way of a request: `service` (gRPC) or `hub` (WebSocket) -> [`front`] (limits, permission, tokens) -> [`desk`] (one
 //! task: the pure model of `sluice-calls`, then one write to the store for all that waited) -> answer. What a transition
 //! has to tell leaves only after it was written: events through the store's log to `outbox` (gRPC streams) and `webhook`,
-//! notices to `hub`, effects to `media` (the call's room).
+//! notices to `hub`, effects to `media` (the call's room). Pushes are events too; `push` brings them to a gateway.
 mod access;
 pub(crate) mod authority;
 mod convert;
@@ -15,10 +15,13 @@ mod links;
 pub(crate) mod media;
 mod outbox;
 mod pruning;
+pub(crate) mod push;
 mod records;
 mod service;
 pub mod settings;
 mod telemetry;
+pub(crate) mod unusable;
+pub(crate) mod webhook;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,11 +35,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::directory::Directory;
 use crate::room::Report;
-use crate::store::{Position, Store, StoreError};
+use crate::store::{Position, Store};
 use crate::token::Keys;
 use desk::{Desk, Parts, Task, wall_clock};
 use documents::{Documents, Retention};
 use service::Service;
+pub(crate) use webhook::StartError;
 
 /// What waits to be done to rooms, or to be told of them: more than happens while a room's task is stuck.
 const ROOM_QUEUE: usize = 16_384;
@@ -53,6 +57,8 @@ pub(crate) struct Calls {
     service: Service,
     effects: mpsc::Receiver<(CallId, Effect)>,
     reports: mpsc::Receiver<Report>,
+    /// Webhooks and pushes.
+    sinks: Vec<JoinHandle<()>>,
     log: pruning::LogRetention,
     stop: CancellationToken,
 }
@@ -61,13 +67,13 @@ impl Calls {
     /// Loads live calls from the store. The sender is for the rooms' reports.
     ///
     /// # Errors
-    /// If the store cannot be read or written.
+    /// If the store cannot be read or written, or a setting is unusable.
     pub(crate) async fn load(
         settings: &crate::Settings,
         keys: &Keys,
         store: Arc<dyn Store>,
         stop: &CancellationToken,
-    ) -> Result<(Self, mpsc::Sender<Report>), StoreError> {
+    ) -> Result<(Self, mpsc::Sender<Report>), StartError> {
         telemetry::describe();
         hub::describe();
         let calls = &settings.calls;
@@ -82,27 +88,34 @@ impl Calls {
         let (reports_in, reports) = mpsc::channel(ROOM_QUEUE);
         let (last, position) = watch::channel(Position::default());
         let hub = hub::Hub::new(calls.devices.clone());
+        let authority = authority::Authority::new(&calls.permission, store.clone(), Arc::new(hub.clone()))?;
         let parts = Parts {
             settings: calls.model.clone(),
             documents: documents.clone(),
             hub: hub.clone(),
+            authority: authority.clone(),
             effects: effects_in,
             last,
             clock: wall_clock,
         };
         let task = Task::load(parts, mailbox).await?;
+        let mut sinks = webhook::start(&calls.webhooks, &store, &position, stop).await?;
+        if let Some(gateway) = push::gateway(&calls.push)? {
+            sinks.push(push::start(&calls.push, gateway, &store, &position, stop).await?);
+        }
         let outbox = outbox::Outbox::open(store, position).await?;
         // Without keys nobody could join; that was checked.
         let (key, secret) =
             settings.keys.first_key_value().map(|(k, s)| (k.as_str(), s.as_str())).unwrap_or_default();
         let validity = Duration::from_secs(calls.service.media_token_s.into());
         let access = access::AccessDesk::new(key, secret, &calls.url, validity);
-        let authority = authority::Authority::default();
+        let policies = authority.clone();
         let front = front::Front::new(desk.clone(), documents.clone(), authority, access, wall_clock);
         let service = Service {
             front,
             desk: desk.clone(),
             documents,
+            authority: policies,
             outbox,
             keys: service::Signer { key: key.into(), secret: secret.into() },
             clock: wall_clock,
@@ -112,7 +125,8 @@ impl Calls {
         let routes = hub.open(service.front.clone(), desk.clone(), keys.clone(), stop.clone());
         let log =
             pruning::LogRetention { age_ms: u64::from(kept.event_hours) * HOUR_MS, events: kept.events };
-        let this = Self { desk, routes, hub, task, service, effects, reports, log, stop: stop.clone() };
+        let stop = stop.clone();
+        let this = Self { desk, routes, hub, task, service, effects, reports, sinks, log, stop };
         Ok((this, reports_in))
     }
 
@@ -123,12 +137,21 @@ impl Calls {
         directory: Directory,
         listener: TcpListener,
     ) -> JoinHandle<Result<(), tonic::transport::Error>> {
-        let Self { desk, task, service, effects, reports, log, stop, .. } = self;
+        let Self { desk, task, service, effects, reports, sinks, log, stop, .. } = self;
         tokio::spawn(task.run(stop.clone()));
         tokio::spawn(media::obey(directory.clone(), effects));
         tokio::spawn(media::follow(desk, directory, reports));
         tokio::spawn(pruning::run(service.documents.clone(), log, wall_clock, stop.clone()));
         let (token, most) = (settings.grpc_token.clone(), settings.service.rpcs_per_connection);
-        tokio::spawn(async move { service::server::serve(service, listener, &token, most, stop).await })
+        tokio::spawn(async move {
+            let served = service::server::serve(service, listener, &token, most, stop).await;
+            // What was delivered is remembered before the process ends.
+            for sink in sinks {
+                if let Err(error) = sink.await {
+                    tracing::error!(%error, "a sink of events failed");
+                }
+            }
+            served
+        })
     }
 }

@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::authority::settings::PermissionSettings;
 pub use super::hub::DeviceSettings;
+use super::push::PushSettings;
+use super::unusable::Unusable;
+use super::webhook::settings::WebhookSettings;
 use crate::store::{self, EmbeddedSettings, EmbeddedStore, MemoryStore, OpenError, Store};
 
 /// Settings of the calls service.
@@ -29,6 +33,12 @@ pub struct Settings {
     pub service: ServiceSettings,
     /// Bounds and times of the devices' WebSockets.
     pub devices: DeviceSettings,
+    /// Who may call whom, and how often.
+    pub permission: PermissionSettings,
+    /// Endpoints of the product's backend that get events.
+    pub webhooks: Vec<WebhookSettings>,
+    /// A gateway that wakes devices.
+    pub push: PushSettings,
 }
 
 /// Where calls and events are kept.
@@ -50,6 +60,34 @@ pub enum Durability {
     Sync,
     /// It survives the end of the process; the last seconds may be missing after a loss of power.
     Relaxed,
+}
+
+impl Settings {
+    /// Whether the service can work with them.
+    ///
+    /// # Errors
+    /// Names the setting, its bounds, and where docs/calls.md gives them.
+    pub fn validate(&self) -> Result<(), Unusable> {
+        let model = &self.model;
+        let times = [
+            ("model.ring_ms", model.ring_ms, 15_000..=120_000),
+            ("model.connect_ms", model.connect_ms, 5_000..=60_000),
+            ("model.reconnect_ms", model.reconnect_ms, 10_000..=120_000),
+            ("service.media_token_s", self.service.media_token_s.into(), 30..=86_400),
+            ("service.queue", self.service.queue as u64, 1..=1_000_000),
+            ("service.rpcs_per_connection", self.service.rpcs_per_connection.into(), 1..=100_000),
+            ("retention.record_days", self.retention.record_days.into(), 1..=36_500),
+            ("retention.request_hours", self.retention.request_hours.into(), 1..=720),
+            ("retention.event_hours", self.retention.event_hours.into(), 1..=8_760),
+        ];
+        for (field, value, allowed) in times {
+            if !allowed.contains(&value) {
+                let text = format!("is {value}; {} to {} are allowed", allowed.start(), allowed.end());
+                return Err(Unusable::new(field, text));
+            }
+        }
+        self.permission.hook.check()
+    }
 }
 
 impl StoreSettings {

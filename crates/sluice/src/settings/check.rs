@@ -41,7 +41,12 @@ impl Dev {
         check_ports("dev.udp_port", self.udp_port, self.shards)?;
         check_shards("dev.shards", self.shards)?;
         check_advertise("dev", &self.advertise)?;
-        let tcp = [("http_port", self.http_port), ("tcp_port", self.tcp_port), ("grpc_port", self.grpc_port)];
+        let tcp = [
+            ("http_port", self.http_port),
+            ("tcp_port", self.tcp_port),
+            ("grpc_port", self.grpc_port),
+            ("calls_grpc_port", self.calls_grpc_port),
+        ];
         for (index, (name, port)) in tcp.iter().enumerate() {
             if let Some((other, _)) = tcp[..index].iter().find(|(_, other)| other == port && *port != 0) {
                 return refuse(
@@ -153,7 +158,22 @@ impl Rooms {
                 check_secret(&format!("rooms.keys.{key}"), secret.reveal(), self.http.ip())?;
             }
         }
-        Ok(())
+        if let Some(grpc) = self.calls.grpc {
+            check_secret("rooms.calls.grpc_token", &self.calls.grpc_token, grpc.ip())?;
+            if grpc == self.http {
+                return refuse(
+                    "rooms.calls.grpc",
+                    grpc,
+                    "`rooms.http` is the same address; give each its own",
+                );
+            }
+        }
+        self.calls.validate().map_err(|error| SettingError {
+            setting: format!("rooms.calls.{}", error.field),
+            value: None,
+            source: None,
+            problem: error.text,
+        })
     }
 }
 

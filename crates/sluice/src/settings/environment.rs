@@ -48,11 +48,41 @@ impl Provider for Environment {
                 continue;
             }
             let entry = sections.entry(section.to_owned()).or_insert_with(|| Value::from(Dict::new()));
-            if let Value::Dict(_, dict) = entry {
-                dict.insert(setting.to_owned(), value);
-            }
+            let path = if section == "rooms" { of_rooms(setting) } else { vec![setting] };
+            insert(entry, &path, value);
         }
         Ok(Profile::Default.collect(sections))
+    }
+}
+
+/// Tables below `[rooms.calls]`, as they begin in a variable's name.
+const TABLES: [(&str, &[&str]); 9] = [
+    ("store_", &["store"]),
+    ("model_", &["model"]),
+    ("retention_", &["retention"]),
+    ("service_", &["service"]),
+    ("devices_", &["devices"]),
+    ("permission_hook_", &["permission", "hook"]),
+    ("permission_built_in_", &["permission", "built_in"]),
+    ("permission_rates_", &["permission", "rates"]),
+    ("push_", &["push"]),
+];
+
+/// `calls_store_path` is `path` in the table `store` of the table `calls`.
+fn of_rooms(setting: &str) -> Vec<&str> {
+    let Some(rest) = setting.strip_prefix("calls_") else { return vec![setting] };
+    let table = TABLES.iter().find_map(|(prefix, path)| Some((*path, rest.strip_prefix(prefix)?)));
+    let (tables, name) = table.unwrap_or((&[], rest));
+    ["calls"].into_iter().chain(tables.iter().copied()).chain([name]).collect()
+}
+
+fn insert(at: &mut Value, path: &[&str], value: Value) {
+    let (Value::Dict(_, dict), [name, rest @ ..]) = (at, path) else { return };
+    if rest.is_empty() {
+        dict.insert((*name).to_owned(), value);
+    } else {
+        let next = dict.entry((*name).to_owned()).or_insert_with(|| Value::from(Dict::new()));
+        insert(next, rest, value);
     }
 }
 

@@ -98,7 +98,6 @@ pub(crate) fn optional_end_reason(reason: Option<EndReason>) -> i32 {
     reason.map_or(api::EndReason::Unspecified, end_reason).into()
 }
 
-#[allow(dead_code, reason = "for messages to devices")]
 pub(crate) fn shown_reason(reason: ShownReason) -> api::ShownReason {
     match reason {
         ShownReason::Ended => api::ShownReason::Ended,

@@ -15,7 +15,6 @@ const RETRY_AFTER: &str = "sluice-retry-after-ms";
 fn classify(trouble: &Trouble) -> (Code, &'static str) {
     match trouble {
         Trouble::Refused(refusal) => classify_refusal(refusal.reason),
-        Trouble::Forbidden(_) => (Code::PermissionDenied, ""),
         Trouble::RateLimited { .. } => (Code::ResourceExhausted, "RATE_LIMITED"),
         Trouble::Overloaded => (Code::ResourceExhausted, "OVERLOADED"),
         Trouble::Store(_) | Trouble::Unavailable(_) => (Code::Unavailable, ""),
@@ -73,7 +72,6 @@ pub(crate) fn to_status(trouble: &Trouble) -> Status {
 }
 
 /// For a device.
-#[allow(dead_code, reason = "for replies to devices")]
 pub(crate) fn to_reply(trouble: &Trouble) -> api::reply::Error {
     let (code, word) = classify(trouble);
     api::reply::Error { code: code_name(code).into(), reason: word.into(), message: text(trouble) }

@@ -1,12 +1,13 @@
 //! The task itself.
 use std::time::{Duration, Instant};
 
-use sluice_calls::{Call, CallId, Effect, Settings, Switchboard, Time, Transition};
+use sluice_calls::{Call, CallId, Effect, EventKind, Settings, Switchboard, Time, Transition};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Batch;
 use super::{Mail, Mailbox, Trouble};
+use crate::calls::authority::Authority;
 use crate::calls::documents::Documents;
 use crate::calls::hub::Hub;
 use crate::node::BackOff;
@@ -22,6 +23,8 @@ pub(crate) struct Parts {
     pub(crate) settings: Settings,
     pub(crate) documents: Documents,
     pub(crate) hub: Hub,
+    /// Hears of answers: they end a row of redials.
+    pub(crate) authority: Authority,
     /// What is to be done to rooms, in order.
     pub(crate) effects: mpsc::Sender<(CallId, Effect)>,
     /// Where the log ends.
@@ -129,6 +132,11 @@ impl Task {
         }
         for transition in transitions {
             count(transition);
+            for event in &transition.events {
+                if let EventKind::LegAccepted(user) = &event.kind {
+                    self.parts.authority.answered(&transition.call.creator, user);
+                }
+            }
             for effect in &transition.effects {
                 if self.parts.effects.send((transition.call.id.clone(), effect.clone())).await.is_err() {
                     tracing::debug!("rooms are gone: the server stops");

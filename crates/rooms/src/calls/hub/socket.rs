@@ -306,7 +306,7 @@ mod tests {
     fn a_message_is_read_as_protobuf_writes_json() {
         let (id, request) = parse("{\"id\":\"a\",\"call\":{\"calleeUserIds\":[\"ben\"],\"kind\":\"CALL_KIND_DIRECT\",\"media\":\"MEDIA_VIDEO\",\"ringS\":30}}").unwrap();
         let Request::Call(call) = request else { panic!("{request:?}") };
-        assert_eq!((id.as_str(), call.callee_user_ids, call.ring_s), ("a", vec!["ben".to_owned()], 30));
         assert_eq!(call.media(), api::Media::Video);
+        assert_eq!((id.as_str(), call.callee_user_ids, call.ring_s), ("a", vec!["ben".to_owned()], 30));
     }
 }

@@ -241,7 +241,10 @@ impl Service {
             Some(Asked::Host(host)) => Moderation::Host(host),
             Some(Asked::AllowVideo(allow)) => Moderation::AllowVideo(allow),
             None => {
-                return check::invalid("action", "is missing: give `remove`, `host`, `mute` or `allow_video`");
+                return check::invalid(
+                    "action",
+                    "is missing: give `remove`, `host`, `mute` or `allow_video`",
+                );
             }
         };
         let action = Action::Moderate {

@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
+use super::authority::Authority;
 use super::desk::Desk;
 use super::documents::Documents;
 use super::front::Front;
@@ -29,6 +30,8 @@ pub(crate) struct Service {
     pub(crate) front: Front,
     pub(crate) desk: Desk,
     pub(crate) documents: Documents,
+    /// For what the backend tells of users.
+    pub(crate) authority: Authority,
     pub(crate) outbox: Outbox,
     /// For tokens of devices.
     pub(crate) keys: Signer,

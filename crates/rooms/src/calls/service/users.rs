@@ -11,8 +11,6 @@ use crate::token::TokenBuilder;
 /// Seconds that a device's token may be valid; 0 means the last.
 const VALIDITY_S: std::ops::RangeInclusive<u32> = 60..=604_800;
 const USUAL_VALIDITY_S: u32 = 43_200;
-/// Users in each list of a policy.
-const MOST_USERS: usize = 10_000;
 
 impl Service {
     pub(super) async fn do_create_device_token(
@@ -54,31 +52,7 @@ impl Service {
         request: api::PutUserPolicyRequest,
     ) -> Result<api::PutUserPolicyResponse, Trouble> {
         let Some(policy) = request.policy else { return check::invalid("policy", "is missing") };
-        check::user("policy.user_id", &policy.user_id)?;
-        if matches!(api::WhoMayCall::try_from(policy.who_may_call), Err(_) | Ok(api::WhoMayCall::Unspecified))
-        {
-            return check::invalid(
-                "policy.who_may_call",
-                "must be one of WHO_MAY_CALL_EVERYONE, …_FOLLOWED, …_CONTACTS, …_NOBODY",
-            );
-        }
-        let lists = [
-            ("policy.blocked_user_ids", &policy.blocked_user_ids),
-            ("policy.contact_user_ids", &policy.contact_user_ids),
-            ("policy.followed_user_ids", &policy.followed_user_ids),
-        ];
-        for (field, users) in lists {
-            if users.len() > MOST_USERS {
-                return check::invalid(
-                    field,
-                    format!("has {} entries, at most {MOST_USERS} are allowed", users.len()),
-                );
-            }
-            for user in users {
-                check::user(field, user)?;
-            }
-        }
-        self.documents.put_policy(&policy).await?;
+        self.authority.policies().put(policy).await?;
         Ok(api::PutUserPolicyResponse {})
     }
 
@@ -87,7 +61,7 @@ impl Service {
         request: api::GetUserPolicyRequest,
     ) -> Result<api::GetUserPolicyResponse, Trouble> {
         let user = check::user("user_id", &request.user_id)?;
-        match self.documents.policy(&user).await? {
+        match self.authority.policies().get(&user).await? {
             Some(policy) => Ok(api::GetUserPolicyResponse { policy: Some(policy) }),
             None => {
                 Err(Trouble::NotFound { field: "user_id", text: "no policy was put for this user".into() })

@@ -61,6 +61,7 @@ fn brief(outbox: &Outbox) -> Vec<String> {
             Notice::Media(_) => "media".into(),
             Notice::Speaking(_) => "speaking".into(),
             Notice::Compare(_) => "compare".into(),
+            Notice::Mute => "mute".into(),
             Notice::Leave(_) => "leave".into(),
         };
         format!("{to}: {what}")
