@@ -58,7 +58,7 @@ export async function startServer(test: string, listenOn = '127.0.0.1'): Promise
       'dev',
       ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
       // In memory: what one run leaves must not meet the next.
-      ...['--calls-grpc-port', `${calls}`, '--data-dir', ''],
+      ...['--calls-grpc-port', `${calls}`, '--data', ''],
       ...elsewhere,
     ],
     { SLUICE_DEV_GRPC_TOKEN: control.token },
