@@ -18,7 +18,7 @@ export interface Halves extends Server {
 }
 
 export async function startHalves(test: string): Promise<Halves> {
-  const { http, tcp, udp, grpc } = await freePorts();
+  const { http, tcp, udp, grpc, calls } = await freePorts();
   const url = `http://127.0.0.1:${http}`;
   const token = randomUUID();
   const node = spawnSluice(
@@ -31,7 +31,10 @@ export async function startHalves(test: string): Promise<Halves> {
     spawnSluice(
       test,
       'rooms',
-      ['rooms', '--http', `127.0.0.1:${http}`, '--node', `http://127.0.0.1:${grpc}`],
+      [
+        ...['rooms', '--http', `127.0.0.1:${http}`, '--node', `http://127.0.0.1:${grpc}`],
+        ...['--calls-grpc', `127.0.0.1:${calls}`, '--data-dir', ''],
+      ],
       { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token },
     );
   let rooms = start();
