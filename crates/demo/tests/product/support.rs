@@ -177,11 +177,16 @@ impl Live {
 
     /// The next update: its name and what it says.
     pub async fn next(&mut self) -> (String, Value) {
-        let mut block = self.block().await;
-        // Heartbeats.
-        while block.starts_with(':') {
-            block = self.block().await;
-        }
+        let update = async {
+            loop {
+                let block = self.block().await;
+                // All else is heartbeats, which must not feed our patience.
+                if !block.starts_with(':') {
+                    return block;
+                }
+            }
+        };
+        let block = tokio::time::timeout(PATIENCE, update).await.expect("an update in time");
         let field = |name: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_else(|| panic!("no {name} in {block}")).trim_start().to_owned()
