@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vite';
 
 // `npm run dev` serves the page itself and hands everything else to a running `sluice dev`.
@@ -7,6 +8,10 @@ export default defineConfig({
   // The page is embedded in the server's binary: relative URLs let it live under any prefix.
   base: './',
   oxc: { jsx: { runtime: 'automatic', importSource: 'preact' } },
+  // The SDK is taken from its sources: building the page needs no other build before it.
+  resolve: {
+    alias: { '@sluice-calls/client': fileURLToPath(new URL('./sdk/src/index.ts', import.meta.url)) },
+  },
   build: {
     target: 'es2022',
     sourcemap: false,
@@ -16,6 +21,8 @@ export default defineConfig({
     host: '127.0.0.1',
     proxy: {
       '/dev': server,
+      '/demo': server,
+      '/calls': { target: server, ws: true },
       '/rtc': { target: server, ws: true },
     },
   },

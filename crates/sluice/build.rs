@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::SystemTime;
 
 /// What the page is made of, below `web/`.
-const SOURCES: [&str; 6] =
-    ["src", "public", "index.html", "package-lock.json", "tsconfig.json", "vite.config.ts"];
+const SOURCES: [&str; 7] =
+    ["src", "sdk/src", "public", "index.html", "package-lock.json", "tsconfig.json", "vite.config.ts"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-env-changed=SLUICE_SKIP_WEB");

@@ -4,23 +4,27 @@
 export type SignalPath = 'v0' | 'v1';
 
 export interface Address {
-  room: string;
+  /** A plain room by link, or its lobby if there is no name; `null` is the messaging product. */
+  room: string | null;
   name: string;
   path: SignalPath;
   /** Publish a drawn picture instead of a camera: for demonstrations and machines without one. */
   drawnCamera: boolean;
-  /** How many people the development mock shows; 0 when it is off. */
-  mock: number;
+  /** The slug of a call link that was followed; empty: none. */
+  link: string;
+  /** Without a server, in development: with a room, a call of so many people; without, the whole product. */
+  mock: number | null;
 }
 
 export function readAddress(search: string = location.search): Address {
   const query = new URLSearchParams(search);
   return {
-    room: (query.get('room') ?? '').trim(),
+    room: query.get('room')?.trim() ?? null,
     name: (query.get('name') ?? '').trim(),
     path: query.get('path') === 'v0' ? 'v0' : 'v1',
     drawnCamera: query.get('camera') === 'drawn',
-    mock: Math.max(0, Math.min(24, Number(query.get('mock') ?? 0) || 0)),
+    link: (query.get('link') ?? '').trim(),
+    mock: query.has('mock') ? Math.max(0, Math.min(24, Number(query.get('mock')) || 0)) : null,
   };
 }
 

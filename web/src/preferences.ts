@@ -7,6 +7,10 @@ export interface Preferences {
   microphoneId: string;
   cameraId: string;
   speakerId: string;
+  /** Empty: the browser's. */
+  language: string;
+  theme: 'system' | 'light' | 'dark';
+  ringSound: boolean;
 }
 
 const KEY = 'sluice.preferences';
@@ -18,6 +22,9 @@ const DEFAULTS: Preferences = {
   microphoneId: '',
   cameraId: '',
   speakerId: '',
+  language: '',
+  theme: 'system',
+  ringSound: true,
 };
 
 export function loadPreferences(): Preferences {

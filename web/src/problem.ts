@@ -1,5 +1,6 @@
 // Every failure that a user can meet, as one sentence of what happened and one of what to do.
 import { ConnectionError, ConnectionErrorReason } from 'livekit-client';
+import { words } from './words/index.ts';
 
 export interface Problem {
   title: string;
@@ -15,78 +16,63 @@ export class ProblemError extends Error {
 }
 
 export function deviceProblem(error: unknown, device: Device): Problem {
-  const what = device === 'screen' ? 'screen' : device;
+  const w = words();
+  const what = deviceName(device);
   switch (error instanceof Error ? error.name : '') {
     case 'NotAllowedError':
     case 'SecurityError':
-      return {
-        title: `The browser may not use your ${what}.`,
-        hint: 'Allow it through the icon beside the address, then try again. You can also join without it.',
-      };
+      return { title: w.deviceRefused(what), hint: w.deviceRefusedHint };
     case 'NotFoundError':
     case 'DevicesNotFoundError':
     case 'OverconstrainedError':
-      return {
-        title: `No ${what} was found.`,
-        hint: 'Plug one in or choose another under Devices. You can also join without it.',
-      };
+      return { title: w.deviceMissing(what), hint: w.deviceMissingHint };
     case 'NotReadableError':
     case 'TrackStartError':
-      return {
-        title: `The ${what} is in use by another program.`,
-        hint: 'Close the other program, or choose another device, then try again.',
-      };
+      return { title: w.deviceBusy(what), hint: w.deviceBusyHint };
     default:
-      if (!navigator.mediaDevices) {
-        return {
-          title: `The browser hides the ${what} from this page.`,
-          hint: 'Open the page over https or on localhost; browsers give devices to no other address.',
-        };
-      }
-      return { title: `The ${what} did not start.`, hint: `Try again, or choose another device. (${words(error)})` };
+      if (!navigator.mediaDevices) return { title: w.deviceHidden(what), hint: w.deviceHiddenHint };
+      return { title: w.deviceFailed(what), hint: w.deviceFailedHint(reasonOf(error)) };
   }
 }
 
+export function deviceName(device: Device): string {
+  const w = words();
+  return { camera: w.deviceCamera, microphone: w.deviceMicrophone, screen: w.deviceScreen }[device];
+}
+
 export function joinProblem(error: unknown): Problem {
+  const w = words();
   if (error instanceof ProblemError) return error.problem;
   if (error instanceof ConnectionError) {
     switch (error.reason) {
       case ConnectionErrorReason.NotAllowed:
-        return { title: 'The server did not let you in.', hint: `${sentence(error.message)} Ask whoever runs the room.` };
+        return { title: w.notAllowedTitle, hint: w.notAllowedHint(sentence(error.message)) };
       case ConnectionErrorReason.ServerUnreachable:
       case ConnectionErrorReason.WebSocket:
-        return { title: 'The server cannot be reached.', hint: 'Check your connection, then try again.' };
+        return { title: w.unreachableTitle, hint: w.unreachableCallHint };
       case ConnectionErrorReason.Timeout:
-        return {
-          title: 'The server took too long to answer.',
-          hint: 'Try again. If it keeps happening, a firewall may block the call.',
-        };
+        return { title: w.slowTitle, hint: w.slowHint };
       default:
         return mediaProblem(error.message);
     }
   }
-  return { title: 'The call could not be joined.', hint: sentence(words(error)) };
+  return { title: w.joinFailed, hint: sentence(reasonOf(error)) };
 }
 
 /** Signalling works and media does not find its way. */
 function mediaProblem(message: string): Problem {
-  const title = 'The call could not be joined.';
+  const w = words();
   const onThisMachine = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname);
-  if (onThisMachine && navigator.userAgent.includes('Firefox/')) {
-    return {
-      title: 'Firefox sends no media to a server that only listens on this machine.',
-      hint: 'Use another browser here, or let the server listen on this machine’s address: “sluice dev --help” says how.',
-    };
-  }
-  return { title, hint: sentence(message) };
+  if (onThisMachine && navigator.userAgent.includes('Firefox/')) return { title: w.firefoxTitle, hint: w.firefoxHint };
+  return { title: w.joinFailed, hint: sentence(message) };
 }
 
-function words(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : error === null ? '' : String(error);
 }
 
 function sentence(text: string): string {
   const trimmed = text.trim();
-  if (trimmed === '') return 'Try again.';
+  if (trimmed === '') return words().tryAgainSentence;
   return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
 }

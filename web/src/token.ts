@@ -1,5 +1,6 @@
 // The access token. A product's own backend would mint it; `sluice dev` does so for anybody who asks.
 import { ProblemError } from './problem.ts';
+import { words } from './words/index.ts';
 
 export interface Token {
   token: string;
@@ -16,21 +17,21 @@ export async function fetchToken(room: string, name: string): Promise<Token> {
     });
   } catch {
     throw new ProblemError({
-      title: 'The server cannot be reached.',
-      hint: 'Check that it runs and that you are online, then try again.',
+      title: words().unreachableTitle,
+      hint: words().unreachableHint,
     });
   }
   if (response.status === 404) {
     throw new ProblemError({
-      title: 'This server gives out no development tokens.',
-      hint: 'Start it with “sluice dev”, or join through the product that it belongs to.',
+      title: words().noTokensTitle,
+      hint: words().noTokensHint,
     });
   }
   if (!response.ok) {
     const reason = (await response.text()).slice(0, 200).trim();
     throw new ProblemError({
-      title: 'The server refused to let you in.',
-      hint: reason || `It answered with status ${response.status}.`,
+      title: words().refusedTitle,
+      hint: reason || words().refusedHint(response.status),
     });
   }
   return parseToken(await response.json());
@@ -39,7 +40,7 @@ export async function fetchToken(room: string, name: string): Promise<Token> {
 function parseToken(body: unknown): Token {
   const { token, identity } = (body ?? {}) as Partial<Record<keyof Token, unknown>>;
   if (typeof token !== 'string' || typeof identity !== 'string') {
-    throw new ProblemError({ title: 'The server sent no token.', hint: 'Page and server may be of different versions.' });
+    throw new ProblemError({ title: words().noTokenTitle, hint: words().noTokenHint });
   }
   return { token, identity };
 }

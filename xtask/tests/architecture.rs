@@ -35,15 +35,24 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         "rooms is a gRPC client of nodes: it sees them only through the public API",
     ),
     (
+        "sluice-demo",
+        &["sluice-api"],
+        "a product like any other: it knows Sluice by its public API and its webhooks",
+    ),
+    (
         "sluice-client",
         &["sluice-livekit-proto"],
         "a client that shares code with the server would share its mistakes",
     ),
-    ("sluice", &["sluice-rooms", "sluice-sfu"], "the binary starts the halves, and reaches into neither"),
+    (
+        "sluice",
+        &["sluice-rooms", "sluice-sfu", "sluice-demo"],
+        "the binary starts the halves and the demo, and reaches into none",
+    ),
     (
         "loadtest",
-        &["sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
-        "it measures from outside; of the server it borrows only the oracle, and the types that the oracle speaks",
+        &["sluice-api", "sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
+        "it measures from outside, through the public APIs; of the server it borrows only the oracle, and the types that the oracle speaks",
     ),
     (
         "sluice-benches",

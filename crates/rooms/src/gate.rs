@@ -1,4 +1,4 @@
-//! The door for TCP connections: so many at once and no more, and none that says nothing for long.
+//! The door for TCP connections: so many at once and no more, and none on which nothing moves for long.
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -65,6 +65,13 @@ pub(crate) struct Guest {
     _place: OwnedSemaphorePermit,
 }
 
+impl Guest {
+    fn lives(&mut self) {
+        let deadline = Instant::now() + self.patience;
+        self.deadline.as_mut().reset(deadline);
+    }
+}
+
 impl AsyncRead for Guest {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -72,8 +79,7 @@ impl AsyncRead for Guest {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if let Poll::Ready(result) = Pin::new(&mut self.stream).poll_read(cx, buffer) {
-            let deadline = Instant::now() + self.patience;
-            self.deadline.as_mut().reset(deadline);
+            self.lives();
             return Poll::Ready(result);
         }
         ready!(self.deadline.as_mut().poll(cx));
@@ -83,7 +89,10 @@ impl AsyncRead for Guest {
 
 impl AsyncWrite for Guest {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        // A feed may only ever be written to; if its reader is gone, TCP says so.
+        self.lives();
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(
@@ -91,7 +100,9 @@ impl AsyncWrite for Guest {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices));
+        self.lives();
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -129,6 +140,20 @@ mod tests {
         client.write_all(b"x").await.unwrap();
         assert_eq!(guest.read_u8().await.unwrap(), b'x');
         assert_eq!(guest.read_u8().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_is_written_to_may_be_silent() {
+        let (mut gate, address) = gate(1, Duration::from_millis(200)).await;
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let (mut guest, _) = gate.accept().await;
+        let mut heard = [0; 8];
+        for _ in 0..8 {
+            let silent = tokio::time::timeout(Duration::from_millis(50), guest.read_u8()).await;
+            assert!(silent.is_err(), "sent away although it was written to");
+            guest.write_all(b".").await.unwrap();
+        }
+        client.read_exact(&mut heard).await.unwrap();
     }
 
     #[tokio::test]

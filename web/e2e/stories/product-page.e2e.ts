@@ -1,4 +1,4 @@
-// The product page as a person uses it: two windows, then four, on a laptop and on a phone.
+// A plain room by link as a person uses it: two windows, then four, on a laptop and on a phone.
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -87,7 +87,7 @@ async function moves(page: Page, name: string): Promise<void> {
 
 test('two windows: a link is shared, both see each other, mute shows, leaving works', { timeout: 120_000 }, async (t) => {
   const { open } = await windows(t);
-  const ana = await open('/?camera=drawn');
+  const ana = await open('/?room&camera=drawn');
   await picture(ana, 'lobby');
   await joinAs(ana, 'Ana', 'tea time');
   await ana.getByText('Nobody else is here yet').waitFor();

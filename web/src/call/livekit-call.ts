@@ -6,18 +6,20 @@ import {
   RoomEvent,
   Track,
   type LocalTrackPublication,
+  type Participant,
   type RemoteTrack,
 } from 'livekit-client';
 import { signalUrl, type SignalPath } from '../address.ts';
 import { cameraOptions, microphoneOptions, openCamera } from '../media/capture.ts';
+import { words } from '../words/index.ts';
 import { loadPreferences, savePreferences } from '../preferences.ts';
-import { deviceProblem, joinProblem, type Device, type Problem } from '../problem.ts';
+import { deviceName, deviceProblem, joinProblem, type Device, type Problem } from '../problem.ts';
 import { Store } from '../store.ts';
 import { fetchToken } from '../token.ts';
 import type { Call, CallState, DeviceKind, Notice, Phase } from './model.ts';
 import { Notices } from './notices.ts';
 import { TileMeter, type TileStats } from './stats.ts';
-import { displayName, tilesOf, tracksOfTile } from './tiles.ts';
+import { displayName, tilesOf, tracksOfTile, type PortraitOf } from './tiles.ts';
 
 export interface JoinOptions {
   room: string;
@@ -28,9 +30,31 @@ export interface JoinOptions {
   tracks(): LocalTrack[];
 }
 
+export interface EnterOptions {
+  /** What the views call it. */
+  room: string;
+  name: string;
+  path: SignalPath;
+  drawnCamera: boolean;
+  url: string;
+  token: string;
+  /** Whose names and colours the product knows better than the room. */
+  portraitOf?: PortraitOf;
+  /** The product itself says who comes and goes. */
+  quiet?: boolean;
+}
+
 /** Ends with the call joined, or throws what `joinProblem` can explain. */
 export async function joinCall(options: JoinOptions): Promise<Call> {
   const { token } = await fetchToken(options.room, options.name);
+  return enterRoom({ ...options, url: signalUrl(), token }, options.tracks);
+}
+
+/** A track, or one that the browser is still opening. */
+export type Opening = LocalTrack | { device: 'camera' | 'microphone'; track: Promise<LocalTrack> };
+
+/** Enters a room with a token that is there already. The call owns the tracks from the moment that it asks for them. */
+export async function enterRoom(options: EnterOptions, tracks: () => Opening[]): Promise<Call> {
   const { speakerId } = loadPreferences();
   const room = new Room({
     adaptiveStream: true,
@@ -42,26 +66,31 @@ export async function joinCall(options: JoinOptions): Promise<Call> {
     ...(speakerId ? { audioOutput: { deviceId: speakerId } } : {}),
   });
   const call = new LiveKitCall(room, options);
-  await room.connect(signalUrl(), token);
-  call.begin(options.tracks());
+  await room.connect(options.url, options.token);
+  call.begin(tracks());
   return call;
 }
 
-const ENDINGS: Partial<Record<DisconnectReason, Problem>> = {
-  [DisconnectReason.DUPLICATE_IDENTITY]: {
-    title: 'You joined from somewhere else.',
-    hint: 'The call goes on there. Join again to bring it back here.',
-  },
-  [DisconnectReason.PARTICIPANT_REMOVED]: { title: 'You were removed from the call.', hint: 'Ask the host to let you in again.' },
-  [DisconnectReason.ROOM_DELETED]: { title: 'The call has ended.', hint: 'The host closed the room.' },
-  [DisconnectReason.ROOM_CLOSED]: { title: 'The call has ended.', hint: 'The room was closed.' },
-  [DisconnectReason.SERVER_SHUTDOWN]: { title: 'The server is restarting.', hint: 'Join again in a few seconds.' },
-};
+/** `TrackSource.CAMERA` of the protocol. */
+const CAMERA_SOURCE = 1;
 
-const CONNECTION_LOST: Problem = {
-  title: 'The connection was lost.',
-  hint: 'The page tried to reconnect and gave up. Check your network, then join again.',
-};
+function endingOf(reason: DisconnectReason | undefined): Problem {
+  const w = words();
+  switch (reason) {
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return { title: w.endedElsewhere, hint: w.endedElsewhereHint };
+    case DisconnectReason.PARTICIPANT_REMOVED:
+      return { title: w.endedRemoved, hint: w.endedRemovedHint };
+    case DisconnectReason.ROOM_DELETED:
+      return { title: w.endedTitle, hint: w.endedDeletedHint };
+    case DisconnectReason.ROOM_CLOSED:
+      return { title: w.endedTitle, hint: w.endedClosedHint };
+    case DisconnectReason.SERVER_SHUTDOWN:
+      return { title: w.restarting, hint: w.restartingHint };
+    default:
+      return { title: w.lost, hint: w.lostHint };
+  }
+}
 
 class LiveKitCall implements Call {
   readonly room: string;
@@ -72,19 +101,25 @@ class LiveKitCall implements Call {
   readonly #room: Room;
   readonly #name: string;
   readonly #drawnCamera: boolean;
+  readonly #portraitOf: PortraitOf;
+  readonly #quiet: boolean;
   readonly #notices = new Notices();
   readonly #meters = new Map<string, TileMeter>();
   readonly #speakers = document.createElement('div');
   #phase: Phase = 'connected';
   #ended: Problem | null = null;
   #redrawing = false;
+  #held = false;
+  #beforeHold = { microphone: true, camera: false };
   /** Own requests to mute are under way; a mute that comes without one is the server's. */
   #muting = 0;
 
-  constructor(room: Room, options: JoinOptions) {
+  constructor(room: Room, options: EnterOptions) {
     this.#room = room;
     this.#name = options.name;
     this.#drawnCamera = options.drawnCamera;
+    this.#portraitOf = options.portraitOf ?? (() => null);
+    this.#quiet = options.quiet ?? false;
     this.room = options.room;
     this.notices = this.#notices.store;
     this.state = new Store(this.#snapshot());
@@ -92,16 +127,27 @@ class LiveKitCall implements Call {
     this.#listen();
   }
 
-  begin(tracks: LocalTrack[]): void {
+  begin(tracks: Opening[]): void {
     document.body.append(this.#speakers);
     this.#redraw();
-    for (const track of tracks) {
-      const device: Device = track.kind === Track.Kind.Video ? 'camera' : 'microphone';
-      this.#room.localParticipant.publishTrack(track).catch((error: unknown) => {
-        track.stop();
-        this.#notices.warn(publishProblem(error, device));
-      });
+    for (const opening of tracks) {
+      if (opening instanceof LocalTrack) this.#publish(opening);
+      else {
+        opening.track.then(
+          (track) => this.#publish(track),
+          (error: unknown) => this.#notices.warn(deviceProblem(error, opening.device)),
+        );
+      }
     }
+  }
+
+  #publish(track: LocalTrack): void {
+    if (this.#phase === 'ended') return track.stop();
+    const device: Device = track.kind === Track.Kind.Video ? 'camera' : 'microphone';
+    this.#room.localParticipant.publishTrack(track).catch((error: unknown) => {
+      track.stop();
+      this.#notices.warn(publishProblem(error, device));
+    });
   }
 
   async setMicrophone(on: boolean): Promise<void> {
@@ -163,6 +209,18 @@ class LiveKitCall implements Call {
     this.#notices.dismiss(id);
   }
 
+  async setHold(on: boolean): Promise<void> {
+    for (const element of this.#speakers.querySelectorAll('audio')) element.muted = on;
+    this.#held = on;
+    const { localParticipant } = this.#room;
+    if (on) {
+      this.#beforeHold = { microphone: localParticipant.isMicrophoneEnabled, camera: localParticipant.isCameraEnabled };
+    }
+    const { microphone, camera } = on ? { microphone: false, camera: false } : this.#beforeHold;
+    await this.#change('microphone', () => localParticipant.setMicrophoneEnabled(microphone, microphoneOptions()));
+    if (localParticipant.isCameraEnabled !== camera) await this.#change('camera', () => this.#enableCamera(camera));
+  }
+
   async leave(): Promise<void> {
     await this.#room.disconnect();
   }
@@ -185,9 +243,9 @@ class LiveKitCall implements Call {
     const room = this.#room;
     for (const event of REDRAW_ON) room.on(event, () => this.#redraw());
     room
-      .on(RoomEvent.ParticipantConnected, (who) => this.#notices.inform(`${displayName(who)} joined`))
+      .on(RoomEvent.ParticipantConnected, (who) => this.#cameOrWent(words().joined, who))
       .on(RoomEvent.ParticipantDisconnected, (who) => {
-        this.#notices.inform(`${displayName(who)} left`);
+        this.#cameOrWent(words().left, who);
         this.#meters.delete(`${who.identity}/camera`);
         this.#meters.delete(`${who.identity}/screen`);
       })
@@ -195,7 +253,7 @@ class LiveKitCall implements Call {
       .on(RoomEvent.TrackUnsubscribed, (track) => this.#silence(track))
       .on(RoomEvent.TrackMuted, (publication, participant) => {
         if (participant.isLocal && this.#muting === 0 && publication.source === Track.Source.Microphone) {
-          this.#notices.inform('You were muted');
+          this.#notices.inform(words().wereMuted);
         }
       })
       .on(RoomEvent.SignalReconnecting, () => this.#enter('reconnecting'))
@@ -203,6 +261,10 @@ class LiveKitCall implements Call {
       .on(RoomEvent.Reconnected, () => this.#enter('connected'))
       .on(RoomEvent.LocalTrackUnpublished, (publication) => stopScreen(publication))
       .on(RoomEvent.Disconnected, (reason) => this.#end(reason));
+  }
+
+  #cameOrWent(say: (name: string) => string, who: Participant): void {
+    if (!this.#quiet) this.#notices.inform(say(this.#portraitOf(who.identity)?.name ?? displayName(who)));
   }
 
   #enter(phase: Phase): void {
@@ -213,13 +275,16 @@ class LiveKitCall implements Call {
   #end(reason: DisconnectReason | undefined): void {
     this.#phase = 'ended';
     const left = reason === DisconnectReason.CLIENT_INITIATED;
-    this.#ended = left ? null : ((reason === undefined ? undefined : ENDINGS[reason]) ?? CONNECTION_LOST);
+    this.#ended = left ? null : endingOf(reason);
     this.#speakers.remove();
     this.#redraw();
   }
 
   #play(track: RemoteTrack): void {
-    if (track.kind === Track.Kind.Audio) this.#speakers.append(track.attach());
+    if (track.kind !== Track.Kind.Audio) return;
+    const element = track.attach();
+    element.muted = this.#held;
+    this.#speakers.append(element);
   }
 
   #silence(track: RemoteTrack): void {
@@ -241,11 +306,12 @@ class LiveKitCall implements Call {
     return {
       phase: this.#phase,
       ended: this.#ended,
-      tiles: tilesOf(this.#room),
+      tiles: tilesOf(this.#room, this.#portraitOf),
       microphoneOn: local.isMicrophoneEnabled,
       cameraOn: local.isCameraEnabled,
       sharingScreen: local.isScreenShareEnabled,
       soundBlocked: !this.#room.canPlaybackAudio,
+      mayShowCamera: mayShowCamera(local.permissions),
     };
   }
 }
@@ -263,10 +329,18 @@ const REDRAW_ON = [
   RoomEvent.TrackUnmuted,
   RoomEvent.LocalTrackPublished,
   RoomEvent.LocalTrackUnpublished,
+  RoomEvent.ParticipantPermissionsChanged,
   RoomEvent.ActiveSpeakersChanged,
   RoomEvent.ConnectionQualityChanged,
   RoomEvent.AudioPlaybackStatusChanged,
 ] as const;
+
+/** No list of sources means all of them; the list holds the numbers of the protocol. */
+function mayShowCamera(permissions: Room['localParticipant']['permissions']): boolean {
+  if (!permissions) return true;
+  const { canPublish, canPublishSources } = permissions;
+  return canPublish && (canPublishSources.length === 0 || canPublishSources.includes(CAMERA_SOURCE));
+}
 
 function stopScreen(publication: LocalTrackPublication): void {
   if (publication.source === Track.Source.ScreenShare) publication.track?.stop();
@@ -276,5 +350,5 @@ function stopScreen(publication: LocalTrackPublication): void {
 function publishProblem(error: unknown, device: Device): Problem {
   if (error instanceof DOMException) return deviceProblem(error, device);
   const { hint } = joinProblem(error);
-  return { title: `Your ${device} could not be sent.`, hint };
+  return { title: words().notSentTitle(deviceName(device)), hint };
 }

@@ -1,4 +1,4 @@
-// A call without a server, for work on the views: `npm run dev`, then `/?mock=7`. Not part of a build.
+// A call without a server, for work on the views: `npm run dev`, then `/?room&mock=7`. Not part of a build.
 import { drawCamera } from '../media/drawn-camera.ts';
 import { Store } from '../store.ts';
 import type { Call, CallState, DeviceKind, Notice, Picture, Tile } from './model.ts';
@@ -11,13 +11,16 @@ const NAMES = [
 ];
 
 export class MockCall implements Call {
-  readonly room = 'design-review';
   readonly startedAt = Date.now() - 754_000;
   readonly state: Store<CallState>;
   readonly notices: Store<Notice[]>;
   readonly #notices = new Notices();
 
-  constructor(people: number, screen: boolean) {
+  constructor(
+    people: number,
+    screen: boolean,
+    readonly room: string = 'design-review',
+  ) {
     this.notices = this.#notices.store;
     const tiles = Array.from({ length: people }, (_, index) => mockTile(index));
     if (screen) tiles.push(mockScreen());
@@ -29,7 +32,9 @@ export class MockCall implements Call {
       cameraOn: true,
       sharingScreen: false,
       soundBlocked: false,
+      mayShowCamera: true,
     });
+    if (people === 0) return;
     this.#notices.inform(`${NAMES[1]} joined`);
     this.#notices.warn({ title: 'No camera was found.', hint: 'Plug one in or choose another under Devices.' });
     setInterval(() => this.#someoneElseSpeaks(), 2_000);
@@ -49,7 +54,7 @@ export class MockCall implements Call {
   }
 
   async setCamera(on: boolean): Promise<void> {
-    this.#changeSelf({ picture: on ? drawnPicture('Amara') : null });
+    this.#changeSelf({ picture: on ? mockPicture('Amara') : null });
     this.state.update((state) => ({ ...state, cameraOn: on }));
   }
 
@@ -72,6 +77,8 @@ export class MockCall implements Call {
   }
 
   async unblockSound(): Promise<void> {}
+
+  async setHold(): Promise<void> {}
 
   async readStats(tileKey: string): Promise<TileStats> {
     const sending = this.state.get().tiles.some((tile) => tile.isSelf && tile.key === tileKey);
@@ -112,7 +119,7 @@ function mockTile(index: number): Tile {
     name,
     isSelf: index === 0,
     kind: 'camera',
-    picture: index % 4 === 3 ? null : drawnPicture(name),
+    picture: index % 4 === 3 ? null : mockPicture(name),
     mirrored: false,
     microphoneOn: index % 3 !== 2,
     speaking: index === 1,
@@ -121,10 +128,10 @@ function mockTile(index: number): Tile {
 }
 
 function mockScreen(): Tile {
-  return { ...mockTile(1), key: 'mock-1/screen', kind: 'screen', picture: drawnPicture('screen') };
+  return { ...mockTile(1), key: 'mock-1/screen', kind: 'screen', picture: mockPicture('screen') };
 }
 
-function drawnPicture(name: string): Picture {
+export function mockPicture(name: string): Picture {
   const stream = new MediaStream([drawCamera(name)]);
   return {
     attach: (element) => {

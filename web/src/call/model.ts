@@ -18,6 +18,8 @@ export interface Tile {
   key: string;
   identity: string;
   name: string;
+  /** Of the colour behind the initials; absent: from the name. */
+  hue?: number;
   isSelf: boolean;
   kind: TileKind;
   /** `null` shows the initials. */
@@ -38,6 +40,8 @@ export interface CallState {
   microphoneOn: boolean;
   cameraOn: boolean;
   sharingScreen: boolean;
+  /** The server lets this participant send a picture. */
+  mayShowCamera: boolean;
   /** The browser waits for a click before it plays sound. */
   soundBlocked: boolean;
 }
@@ -67,5 +71,7 @@ export interface Call {
   unblockSound(): Promise<void>;
   readStats(tileKey: string): Promise<TileStats | null>;
   dismissNotice(id: number): void;
+  /** Silences everybody, and oneself, until `false`. */
+  setHold(on: boolean): Promise<void>;
   leave(): Promise<void>;
 }

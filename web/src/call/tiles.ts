@@ -45,20 +45,25 @@ function healthOf(participant: Participant): ConnectionHealth {
 }
 
 /** Oneself first, then the others as they came: a newcomer never moves those who are there. */
-export function tilesOf(room: Room): Tile[] {
+/** What a product knows of the people in its room. */
+export type Portrait = { name: string; hue: number };
+export type PortraitOf = (identity: string) => Portrait | null;
+
+export function tilesOf(room: Room, portraitOf: PortraitOf = () => null): Tile[] {
   const others = [...room.remoteParticipants.values()].sort(
     (a, b) => (a.joinedAt?.getTime() ?? 0) - (b.joinedAt?.getTime() ?? 0) || a.identity.localeCompare(b.identity),
   );
-  return [room.localParticipant, ...others].flatMap((participant) => tilesOfParticipant(participant));
+  return [room.localParticipant, ...others].flatMap((participant) => tilesOfParticipant(participant, portraitOf(participant.identity)));
 }
 
-function tilesOfParticipant(participant: Participant): Tile[] {
+function tilesOfParticipant(participant: Participant, portrait: Portrait | null): Tile[] {
   const camera = participant.getTrackPublication(Track.Source.Camera);
   const screen = participant.getTrackPublication(Track.Source.ScreenShare);
   const tile: Tile = {
     key: `${participant.identity}/camera`,
     identity: participant.identity,
-    name: displayName(participant),
+    name: portrait?.name ?? displayName(participant),
+    ...(portrait ? { hue: portrait.hue } : {}),
     isSelf: participant.isLocal,
     kind: 'camera',
     picture: pictureOf(camera),

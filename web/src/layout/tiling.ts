@@ -33,6 +33,17 @@ function narrowestIn(area: Size): number {
   return area.width < area.height ? NARROWEST_PORTRAIT : NARROWEST_LANDSCAPE;
 }
 
+/** The other fills the area; oneself lies over its lower right corner, upright where the area is. */
+export function tilePair(area: Size, gap: number): { main: Rect; corner: Rect } {
+  const upright = area.width < area.height;
+  const width = Math.min(upright ? 132 : 260, area.width * 0.34);
+  const height = upright ? width * 1.3 : (width * 9) / 16;
+  return {
+    main: { x: 0, y: 0, ...area },
+    corner: { x: Math.max(0, area.width - width - gap), y: Math.max(0, area.height - height - gap), width, height },
+  };
+}
+
 interface Grid extends Size {
   columns: number;
   rows: number;

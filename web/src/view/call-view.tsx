@@ -3,12 +3,14 @@ import { useEffect, useState } from 'preact/hooks';
 import { inviteLink } from '../address.ts';
 import type { Call, Notice } from '../call/model.ts';
 import { useStore } from '../store.ts';
+import { clockDuration, useWords } from '../words/index.ts';
 import { Controls, type Actions } from './controls.tsx';
 import { DeviceDialog } from './device-dialog.tsx';
 import { CheckIcon, CloseIcon, LinkIcon, Logo, PeopleIcon } from './icons.tsx';
 import { Stage, countPeople, type Focus } from './stage.tsx';
 
 export function CallView({ call }: { call: Call }) {
+  const w = useWords();
   const state = useStore(call.state);
   const [showStats, setShowStats] = useState(false);
   const [choosing, setChoosing] = useState(false);
@@ -35,14 +37,14 @@ export function CallView({ call }: { call: Call }) {
       <div class="banners" role="status">
         {state.phase === 'reconnecting' && (
           <p class="banner warning">
-            <span class="spinner" /> The connection was interrupted. Reconnecting…
+            <span class="spinner" /> {w.interrupted}
           </p>
         )}
         {state.soundBlocked && (
           <p class="banner">
-            The browser holds back the sound.
+            {w.soundBlocked}
             <button type="button" onClick={() => void call.unblockSound()}>
-              Play sound
+              {w.playSound}
             </button>
           </p>
         )}
@@ -61,14 +63,15 @@ export function CallView({ call }: { call: Call }) {
 }
 
 function TopBar({ call, people }: { call: Call; people: number }) {
+  const w = useWords();
   return (
     <header class="top-bar">
       <Logo />
       <h1 title={call.room}>{call.room}</h1>
       <Clock since={call.startedAt} />
-      <span class="people" title={`${people} in the call`}>
+      <span class="people" title={w.inTheCall(people)}>
         <PeopleIcon />
-        <span aria-label={`${people} in the call`}>{people}</span>
+        <span aria-label={w.inTheCall(people)}>{people}</span>
       </span>
       <CopyLink room={call.room} />
     </header>
@@ -76,9 +79,10 @@ function TopBar({ call, people }: { call: Call; people: number }) {
 }
 
 function Invitation({ room }: { room: string }) {
+  const w = useWords();
   return (
     <p class="banner">
-      Nobody else is here yet. Send them the link.
+      {w.nobodyHere}
       <CopyLink room={room} />
     </p>
   );
@@ -88,6 +92,7 @@ function Invitation({ room }: { room: string }) {
 const COPIED_MS = 2_000;
 
 function CopyLink({ room }: { room: string }) {
+  const w = useWords();
   const [copied, setCopied] = useState(false);
   async function copy() {
     try {
@@ -95,39 +100,37 @@ function CopyLink({ room }: { room: string }) {
       setCopied(true);
     } catch {
       // No permission for the clipboard: show the link, so that it can be copied by hand.
-      window.prompt('Copy this link:', inviteLink(room));
+      window.prompt(w.copyByHand, inviteLink(room));
     }
     setTimeout(() => setCopied(false), COPIED_MS);
   }
   return (
-    <button type="button" class="copy-link" aria-label={copied ? 'Link copied' : 'Copy link'} onClick={copy}>
+    <button type="button" class="copy-link" aria-label={copied ? w.linkCopied : w.copyLink} onClick={copy}>
       {copied ? <CheckIcon /> : <LinkIcon />}
-      <span>{copied ? 'Copied' : 'Copy link'}</span>
+      <span>{copied ? w.copied : w.copyLink}</span>
     </button>
   );
 }
 
-function Clock({ since }: { since: number }) {
+export function Clock({ since }: { since: number }) {
+  const w = useWords();
   const [now, setNow] = useState(Date.now());
   useEffect(() => {
     const timer = setInterval(() => setNow(Date.now()), 1_000);
     return () => clearInterval(timer);
   }, []);
-  const seconds = Math.max(0, Math.floor((now - since) / 1_000));
-  const two = (value: number) => String(value).padStart(2, '0');
-  const hours = Math.floor(seconds / 3_600);
-  const minutes = Math.floor(seconds / 60) % 60;
   return (
-    <time class="clock" role="timer" aria-label="Time in the call">
-      {hours > 0 ? `${hours}:${two(minutes)}` : minutes}:{two(seconds % 60)}
+    <time class="clock" role="timer" aria-label={w.timeInCall}>
+      {clockDuration(now - since)}
     </time>
   );
 }
 
-function Notices({ call }: { call: Call }) {
+export function Notices({ call }: { call: Call }) {
+  const w = useWords();
   const notices = useStore(call.notices);
   return (
-    <div class="notices" role="log" aria-live="polite" aria-label="Messages">
+    <div class="notices" role="log" aria-live="polite" aria-label={w.messages}>
       {notices.map((notice) => (
         <NoticeView key={notice.id} notice={notice} onDismiss={() => call.dismissNotice(notice.id)} />
       ))}
@@ -136,6 +139,7 @@ function Notices({ call }: { call: Call }) {
 }
 
 function NoticeView({ notice, onDismiss }: { notice: Notice; onDismiss(): void }) {
+  const w = useWords();
   return (
     <div class={`notice notice-${notice.kind}`}>
       <div>
@@ -143,7 +147,7 @@ function NoticeView({ notice, onDismiss }: { notice: Notice; onDismiss(): void }
         {notice.hint && <p>{notice.hint}</p>}
       </div>
       {notice.kind === 'problem' && (
-        <button type="button" class="icon-button" aria-label="Dismiss" onClick={onDismiss}>
+        <button type="button" class="icon-button" aria-label={w.dismiss} onClick={onDismiss}>
           <CloseIcon />
         </button>
       )}
@@ -151,7 +155,7 @@ function NoticeView({ notice, onDismiss }: { notice: Notice; onDismiss(): void }
   );
 }
 
-function useShortcuts(actions: Actions): void {
+export function useShortcuts(actions: Omit<Actions, 'chooseDevices' | 'leave'>): void {
   useEffect(() => {
     const keys: Record<string, () => void> = {
       m: actions.toggleMicrophone,

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import type { CallState } from '../call/model.ts';
 import { canShareScreen } from '../media/capture.ts';
+import { useWords } from '../words/index.ts';
 import { CameraIcon, DevicesIcon, LeaveIcon, MicrophoneIcon, ScreenIcon, StatsIcon } from './icons.tsx';
 
 export interface Actions {
@@ -20,10 +21,11 @@ interface Props {
 }
 
 export function Controls({ state, showStats, actions }: Props) {
+  const w = useWords();
   return (
-    <div class="controls" role="toolbar" aria-label="Call controls">
+    <div class="controls" role="toolbar" aria-label={w.callControls}>
       <Control
-        label={state.microphoneOn ? 'Mute microphone' : 'Unmute microphone'}
+        label={state.microphoneOn ? w.mute : w.unmute}
         shortcut="m"
         look={state.microphoneOn ? '' : 'off'}
         onClick={actions.toggleMicrophone}
@@ -31,7 +33,7 @@ export function Controls({ state, showStats, actions }: Props) {
         <MicrophoneIcon off={!state.microphoneOn} />
       </Control>
       <Control
-        label={state.cameraOn ? 'Turn camera off' : 'Turn camera on'}
+        label={state.cameraOn ? w.cameraOff : w.cameraOn}
         shortcut="v"
         look={state.cameraOn ? '' : 'off'}
         onClick={actions.toggleCamera}
@@ -40,7 +42,7 @@ export function Controls({ state, showStats, actions }: Props) {
       </Control>
       {canShareScreen() && (
         <Control
-          label={state.sharingScreen ? 'Stop sharing your screen' : 'Share your screen'}
+          label={state.sharingScreen ? w.stopSharing : w.shareScreen}
           shortcut="s"
           look={state.sharingScreen ? 'active' : ''}
           onClick={actions.toggleScreen}
@@ -49,17 +51,17 @@ export function Controls({ state, showStats, actions }: Props) {
         </Control>
       )}
       <Control
-        label={showStats ? 'Hide figures' : 'Show figures'}
+        label={showStats ? w.hideFigures : w.showFigures}
         shortcut="i"
         look={showStats ? 'active' : ''}
         onClick={actions.toggleStats}
       >
         <StatsIcon />
       </Control>
-      <Control label="Devices" look="" onClick={actions.chooseDevices}>
+      <Control label={w.devices} look="" onClick={actions.chooseDevices}>
         <DevicesIcon />
       </Control>
-      <Control label="Leave the call" look="leave" onClick={actions.leave}>
+      <Control label={w.leaveCall} look="leave" onClick={actions.leave}>
         <LeaveIcon />
       </Control>
     </div>
@@ -70,15 +72,21 @@ interface ControlProps {
   label: string;
   shortcut?: string;
   look: '' | 'off' | 'active' | 'leave';
+  testId?: string;
+  disabled?: boolean;
+  /** Left out on a phone, which has no room for it. */
+  wideOnly?: boolean;
   onClick(): void;
   children: ComponentChildren;
 }
 
-function Control({ label, shortcut, look, onClick, children }: ControlProps) {
+export function Control({ label, shortcut, look, testId, disabled, wideOnly, onClick, children }: ControlProps) {
   return (
     <button
       type="button"
-      class={`round ${look}`}
+      class={`round ${look} ${wideOnly ? 'wide-only' : ''}`}
+      data-testid={testId}
+      disabled={disabled}
       aria-label={label}
       aria-keyshortcuts={shortcut}
       data-hint={shortcut ? `${label} (${shortcut})` : label}

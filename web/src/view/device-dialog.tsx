@@ -1,13 +1,14 @@
 // The choice of microphone, camera and speaker.
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { DeviceKind } from '../call/model.ts';
+import { useWords } from '../words/index.ts';
 import { CloseIcon } from './icons.tsx';
 
-const KINDS: { kind: DeviceKind; label: string }[] = [
-  { kind: 'audioinput', label: 'Microphone' },
-  { kind: 'videoinput', label: 'Camera' },
-  { kind: 'audiooutput', label: 'Speaker' },
-];
+const KINDS = [
+  { kind: 'audioinput', label: 'microphone' },
+  { kind: 'videoinput', label: 'camera' },
+  { kind: 'audiooutput', label: 'speaker' },
+] as const;
 
 /** Firefox and Safari have no choice of speaker on every platform. */
 const canChooseSpeaker = 'setSinkId' in HTMLMediaElement.prototype;
@@ -20,6 +21,7 @@ interface Props {
 
 export function DeviceDialog({ active, onUse, onClose }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
+  const w = useWords();
   const devices = useDevices();
   useEffect(() => dialog.current?.showModal(), []);
   return (
@@ -32,15 +34,15 @@ export function DeviceDialog({ active, onUse, onClose }: Props) {
     >
       <div class="dialog-body">
         <header>
-          <h2 id="devices-title">Devices</h2>
-          <button type="button" class="icon-button" aria-label="Close" onClick={() => dialog.current?.close()}>
+          <h2 id="devices-title">{w.devices}</h2>
+          <button type="button" class="icon-button" aria-label={w.close} onClick={() => dialog.current?.close()}>
             <CloseIcon />
           </button>
         </header>
         {KINDS.filter(({ kind }) => kind !== 'audiooutput' || canChooseSpeaker).map(({ kind, label }) => (
           <DeviceSelect
             key={kind}
-            label={label}
+            label={w[label]}
             devices={devices.filter((device) => device.kind === kind)}
             active={active(kind)}
             onUse={(id) => onUse(kind, id)}
@@ -59,6 +61,7 @@ interface SelectProps {
 }
 
 function DeviceSelect({ label, devices, active, onUse }: SelectProps) {
+  const w = useWords();
   // Before permission is given, browsers list devices without ids and names.
   const named = devices.filter((device) => device.deviceId !== '');
   const chosen = named.some((device) => device.deviceId === active) ? active : (named[0]?.deviceId ?? '');
@@ -66,7 +69,7 @@ function DeviceSelect({ label, devices, active, onUse }: SelectProps) {
     <label class="field">
       <span>{label}</span>
       <select value={chosen} disabled={named.length === 0} onChange={(event) => onUse(event.currentTarget.value)}>
-        {named.length === 0 && <option value="">None available, or not allowed yet</option>}
+        {named.length === 0 && <option value="">{w.noneAvailable}</option>}
         {named.map((device, index) => (
           <option key={device.deviceId} value={device.deviceId}>
             {device.label || `${label} ${index + 1}`}

@@ -108,6 +108,123 @@ export const WarningIcon = () => (
   </Icon>
 );
 
+export const PhoneIcon = () => (
+  <Icon>
+    <path d="M5.2 3.8h3.1l1.6 4.3-2 1.6a12.5 12.5 0 0 0 6.4 6.4l1.6-2 4.3 1.6v3.1c0 1-.8 1.7-1.7 1.6C10.7 19.8 4.2 13.3 3.6 5.5c0-.9.7-1.7 1.6-1.7z" />
+  </Icon>
+);
+
+export const HangUpIcon = LeaveIcon;
+
+export const BackIcon = () => (
+  <Icon>
+    <path d="M14.5 5.5L8 12l6.5 6.5" />
+  </Icon>
+);
+
+export const ChatIcon = () => (
+  <Icon>
+    <path d="M4 11.5c0-4 3.6-6.8 8-6.8s8 2.8 8 6.8-3.6 6.8-8 6.8c-1 0-2-.15-2.9-.42L5 19.5l.95-3.1A6.4 6.4 0 0 1 4 11.5z" />
+  </Icon>
+);
+
+export const GearIcon = () => (
+  <Icon>
+    <circle cx="12" cy="12" r="3" />
+    <path d="M12 3.5v2.6M12 17.9v2.6M3.5 12h2.6M17.9 12h2.6M6 6l1.85 1.85M16.15 16.15L18 18M18 6l-1.85 1.85M7.85 16.15L6 18" />
+  </Icon>
+);
+
+export const SearchIcon = () => (
+  <Icon>
+    <circle cx="11" cy="11" r="6" />
+    <path d="M15.5 15.5L20 20" />
+  </Icon>
+);
+
+export const SendIcon = () => (
+  <Icon>
+    <path d="M4.5 12L4 5l16.5 7L4 19zM4.5 12H12" />
+  </Icon>
+);
+
+export const PauseIcon = () => (
+  <Icon>
+    <path d="M9 6v12M15 6v12" />
+  </Icon>
+);
+
+export const PlayIcon = () => (
+  <Icon>
+    <path d="M8.5 5.5l9.5 6.5-9.5 6.5z" />
+  </Icon>
+);
+
+export const AddPersonIcon = () => (
+  <Icon>
+    <circle cx="10" cy="8.5" r="3.6" />
+    <path d="M3.5 19.5c0-3.6 2.9-5.6 6.5-5.6 1.7 0 3.2.4 4.4 1.3M18 14v6M15 17h6" />
+  </Icon>
+);
+
+export const GroupIcon = PeopleIcon;
+
+export const PlusIcon = () => (
+  <Icon>
+    <path d="M12 5v14M5 12h14" />
+  </Icon>
+);
+
+export const BlockIcon = () => (
+  <Icon>
+    <circle cx="12" cy="12" r="8.2" />
+    <path d="M6.3 6.3l11.4 11.4" />
+  </Icon>
+);
+
+export const ContactIcon = () => (
+  <Icon>
+    <rect x="4" y="4.5" width="16" height="15" rx="3" />
+    <circle cx="12" cy="10.5" r="2.4" />
+    <path d="M7.8 16.5c.6-1.8 2.2-2.8 4.2-2.8s3.6 1 4.2 2.8" />
+  </Icon>
+);
+
+export const BellOffIcon = () => (
+  <Icon>
+    <path d="M6.5 16.5c1-1.3 1.3-2.7 1.3-5 0-2.7 1.7-4.7 4.2-4.7s4.2 2 4.2 4.7c0 2.3.3 3.7 1.3 5zM10.3 19.2c.9 1 2.5 1 3.4 0" />
+    {slash}
+  </Icon>
+);
+
+export const DeviceMoveIcon = () => (
+  <Icon>
+    <rect x="3.5" y="5" width="9" height="14" rx="2" />
+    <path d="M15 12h6M18.5 9.3L21.2 12l-2.7 2.7" />
+  </Icon>
+);
+
+export const StarIcon = ({ filled = false }: { filled?: boolean }) => (
+  <Icon>
+    <path
+      fill={filled ? 'currentColor' : 'none'}
+      d="M12 4l2.4 5 5.5.7-4 3.8 1 5.5-4.9-2.7L7.1 19l1-5.5-4-3.8 5.5-.7z"
+    />
+  </Icon>
+);
+
+export const ArrowInIcon = () => (
+  <Icon>
+    <path d="M17.5 6.5l-10 10M7.5 9v7.5H15" />
+  </Icon>
+);
+
+export const ArrowOutIcon = () => (
+  <Icon>
+    <path d="M6.5 17.5l10-10M9 7.5h7.5V15" />
+  </Icon>
+);
+
 export const Logo = () => (
   <svg class="logo" viewBox="0 0 32 32" aria-hidden="true">
     <rect width="32" height="32" rx="9" class="logo-ground" />

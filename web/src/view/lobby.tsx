@@ -8,6 +8,7 @@ import { Preview } from '../media/preview.ts';
 import { loadPreferences, savePreferences } from '../preferences.ts';
 import { joinProblem, type Problem } from '../problem.ts';
 import { useStore } from '../store.ts';
+import { useWords } from '../words/index.ts';
 import { DeviceDialog } from './device-dialog.tsx';
 import { CameraIcon, DevicesIcon, Logo, MicrophoneIcon, PersonIcon, WarningIcon } from './icons.tsx';
 import { hueOf, initials, suggestRoom } from './names.ts';
@@ -17,6 +18,7 @@ const NAME_LENGTH = 64;
 const ROOM_LENGTH = 64;
 
 export function Lobby({ onJoined }: { onJoined(call: Call): void }) {
+  const w = useWords();
   const address = useMemo(() => readAddress(), []);
   const [name, setName] = useState(address.name || loadPreferences().name);
   const [room, setRoom] = useState(() => address.room || suggestRoom());
@@ -51,26 +53,26 @@ export function Lobby({ onJoined }: { onJoined(call: Call): void }) {
 
   return (
     <main class="lobby">
-      <section class="lobby-preview" aria-label="Preview of your camera">
+      <section class="lobby-preview" aria-label={w.previewLabel}>
         <PreviewPanel preview={preview} name={name} />
       </section>
       <section class="lobby-form">
         <p class="brand">
           <Logo /> Sluice
         </p>
-        <h1>{address.room ? 'Ready to join?' : 'Start a call'}</h1>
+        <h1>{address.room ? w.readyToJoin : w.startCall}</h1>
         <p class="lead">
-          {address.room ? 'You were invited to a room.' : 'Choose a room. Everybody who opens its link is in.'}
+          {address.room ? w.invitedToRoom : w.chooseRoom}
         </p>
         <form onSubmit={join}>
           <label class="field">
-            <span>Your name</span>
+            <span>{w.yourName}</span>
             <input
               name="name"
               value={name}
               maxLength={NAME_LENGTH}
               autocomplete="name"
-              placeholder="How others see you"
+              placeholder={w.nameHint}
               required
               pattern=".*\S.*"
               autofocus={!name}
@@ -78,7 +80,7 @@ export function Lobby({ onJoined }: { onJoined(call: Call): void }) {
             />
           </label>
           <label class="field">
-            <span>Room</span>
+            <span>{w.room}</span>
             <input
               name="room"
               value={room}
@@ -93,7 +95,7 @@ export function Lobby({ onJoined }: { onJoined(call: Call): void }) {
           </label>
           {problem && <ProblemCard problem={problem} />}
           <button class="primary" type="submit" disabled={joining} aria-busy={joining}>
-            {joining ? 'Joining…' : problem ? 'Try again' : 'Join'}
+            {joining ? w.joining : problem ? w.tryAgain : w.joinNow}
           </button>
         </form>
       </section>
@@ -114,6 +116,7 @@ export function ProblemCard({ problem }: { problem: Problem }) {
 }
 
 function PreviewPanel({ preview, name }: { preview: Preview; name: string }) {
+  const w = useWords();
   const state = useStore(preview.state);
   const [choosing, setChoosing] = useState(false);
   const stored = loadPreferences();
@@ -139,13 +142,13 @@ function PreviewPanel({ preview, name }: { preview: Preview; name: string }) {
           </div>
         )}
         {!state.camera && (
-          <p class="preview-note">{state.openingCamera ? 'Starting the camera…' : 'The camera is off'}</p>
+          <p class="preview-note">{state.openingCamera ? w.startingCamera : w.theCameraIsOff}</p>
         )}
         <div class="preview-controls">
           <button
             type="button"
             class={`round ${state.microphone ? '' : 'off'}`}
-            aria-label={state.microphone ? 'Turn microphone off' : 'Turn microphone on'}
+            aria-label={state.microphone ? w.microphoneTurnOff : w.microphoneTurnOn}
             disabled={state.openingMicrophone}
             onClick={toggleMicrophone}
           >
@@ -154,13 +157,13 @@ function PreviewPanel({ preview, name }: { preview: Preview; name: string }) {
           <button
             type="button"
             class={`round ${state.camera ? '' : 'off'}`}
-            aria-label={state.camera ? 'Turn camera off' : 'Turn camera on'}
+            aria-label={state.camera ? w.cameraOff : w.cameraOn}
             disabled={state.openingCamera}
             onClick={toggleCamera}
           >
             <CameraIcon off={!state.camera} />
           </button>
-          <button type="button" class="round" aria-label="Devices" onClick={() => setChoosing(true)}>
+          <button type="button" class="round" aria-label={w.devices} onClick={() => setChoosing(true)}>
             <DevicesIcon />
           </button>
         </div>
@@ -196,6 +199,7 @@ function PreviewVideo({ track, mirrored }: { track: LocalVideoTrack; mirrored: b
 }
 
 function MicrophoneLevel({ track }: { track: LocalAudioTrack | null }) {
+  const w = useWords();
   const bar = useRef<HTMLSpanElement>(null);
   useEffect(() => {
     if (!track) return;
@@ -218,7 +222,7 @@ function MicrophoneLevel({ track }: { track: LocalAudioTrack | null }) {
       <span class="level-track">
         <span ref={bar} class="level-bar" />
       </span>
-      <span class="level-text">{track ? 'Say something: the bar should move' : 'The microphone is off'}</span>
+      <span class="level-text">{track ? w.saySomething : w.theMicrophoneIsOff}</span>
     </div>
   );
 }

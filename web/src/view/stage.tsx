@@ -1,7 +1,8 @@
 // Everybody at once: a grid that fits, or one large tile with a filmstrip.
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import type { Call, Tile } from '../call/model.ts';
-import { tileFocus, tileGrid, type Rect, type Size } from '../layout/tiling.ts';
+import { tileFocus, tileGrid, tilePair, type Rect, type Size } from '../layout/tiling.ts';
+import { useWords } from '../words/index.ts';
 import { TileView } from './tile.tsx';
 
 const GAP_WIDE = 12;
@@ -17,16 +18,20 @@ interface Props {
   tiles: Tile[];
   focus: Focus;
   showStats: boolean;
+  /** A call of two: the other fills the stage, oneself lies small in a corner. */
+  pair?: boolean;
   onFocus(focus: Focus): void;
 }
 
-export function Stage({ call, tiles, focus, showStats, onFocus }: Props) {
+export function Stage({ call, tiles, focus, showStats, pair = false, onFocus }: Props) {
+  const w = useWords();
   const stage = useRef<HTMLDivElement>(null);
   const area = useSize(stage);
   const main = focusedTile(tiles, focus);
-  const places = arrange(tiles, main, area);
+  const asPair = pair && !main && tiles.length <= 2;
+  const places = asPair ? arrangePair(tiles, area) : arrange(tiles, main, area);
   return (
-    <div ref={stage} class="stage" role="region" aria-label={`Participants, ${countPeople(tiles)} in the call`}>
+    <div ref={stage} class="stage" role="region" aria-label={w.participants(countPeople(tiles))}>
       {tiles.map((tile) => {
         const place = places.get(tile.key);
         return (
@@ -37,7 +42,8 @@ export function Stage({ call, tiles, focus, showStats, onFocus }: Props) {
               tile={tile}
               place={place}
               pinned={main?.key === tile.key}
-              canPin={tiles.length > 1}
+              canPin={tiles.length > 1 && !asPair}
+              floating={asPair && tile.isSelf}
               showStats={showStats}
               onPin={() => onFocus(main?.key === tile.key ? 'grid' : tile.key)}
             />
@@ -68,6 +74,11 @@ function arrange(tiles: Tile[], main: Tile | undefined, area: Size): Map<string,
   const others = tiles.filter((tile) => tile !== main);
   const focus = tileFocus(others.length, area, gap);
   return zip(others, focus.strip).set(main.key, focus.main);
+}
+
+function arrangePair(tiles: Tile[], area: Size): Map<string, Rect> {
+  const { main, corner } = tilePair(area, area.width < NARROW ? GAP_NARROW * 2 : GAP_WIDE);
+  return new Map(tiles.map((tile) => [tile.key, tile.isSelf ? corner : main]));
 }
 
 function zip(tiles: Tile[], rects: Rect[]): Map<string, Rect> {

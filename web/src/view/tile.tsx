@@ -2,6 +2,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Call, Tile } from '../call/model.ts';
 import type { Rect } from '../layout/tiling.ts';
+import { useWords, words, type Words } from '../words/index.ts';
 import { MicrophoneIcon, PinIcon, ScreenIcon, WarningIcon } from './icons.tsx';
 import { hueOf, initials } from './names.ts';
 import { StatsOverlay } from './stats-overlay.tsx';
@@ -14,21 +15,24 @@ interface Props {
   /** A single tile is large anyway. */
   canPin: boolean;
   showStats: boolean;
+  /** Lies over another picture. */
+  floating?: boolean;
   onPin(): void;
 }
 
-export function TileView({ call, tile, place, pinned, canPin, showStats, onPin }: Props) {
-  const label = tileLabel(tile);
+export function TileView({ call, tile, place, pinned, canPin, showStats, floating = false, onPin }: Props) {
+  const w = useWords();
+  const label = tileLabel(tile, w);
   const small = place.width < 220 || place.height < 130;
   return (
     <div
-      class={`tile ${tile.kind} ${tile.speaking && tile.kind === 'camera' ? 'speaking' : ''}`}
+      class={`tile ${tile.kind} ${tile.speaking && tile.kind === 'camera' ? 'speaking' : ''} ${floating ? 'floating' : ''}`}
       data-key={tile.key}
       data-small={small}
       role="group"
       aria-label={spoken(tile)}
       style={{
-        '--hue': hueOf(tile.name),
+        '--hue': tile.hue ?? hueOf(tile.name),
         transform: `translate(${place.x}px, ${place.y}px)`,
         width: `${place.width}px`,
         height: `${place.height}px`,
@@ -49,8 +53,8 @@ export function TileView({ call, tile, place, pinned, canPin, showStats, onPin }
           type="button"
           class="tile-pin"
           aria-pressed={pinned}
-          aria-label={pinned ? `Show ${label} in the grid` : `Show ${label} large`}
-          title={pinned ? 'Back to the grid' : 'Show large'}
+          aria-label={pinned ? w.showInGrid(label) : w.showLarge(label)}
+          title={pinned ? w.backToGrid : w.large}
           onClick={onPin}
         >
           <PinIcon />
@@ -60,7 +64,7 @@ export function TileView({ call, tile, place, pinned, canPin, showStats, onPin }
         {tile.kind === 'screen' ? <ScreenIcon /> : !tile.microphoneOn && <MicrophoneIcon off />}
         <span>{label}</span>
         {(tile.health === 'poor' || tile.health === 'lost') && (
-          <span class="tile-health" title="Poor connection">
+          <span class="tile-health" title={w.poorConnection}>
             <WarningIcon />
           </span>
         )}
@@ -69,17 +73,18 @@ export function TileView({ call, tile, place, pinned, canPin, showStats, onPin }
   );
 }
 
-function tileLabel(tile: Tile): string {
-  if (tile.kind === 'screen') return tile.isSelf ? 'Your screen' : `${tile.name}’s screen`;
-  return tile.isSelf ? `${tile.name} (you)` : tile.name;
+function tileLabel(tile: Tile, w: Words): string {
+  if (tile.kind === 'screen') return tile.isSelf ? w.yourScreen : w.screenOf(tile.name);
+  return tile.isSelf ? w.nameYou(tile.name) : tile.name;
 }
 
 /** What a screen reader says; speaking is left out, it would talk over the call. */
 function spoken(tile: Tile): string {
-  if (tile.kind === 'screen') return tileLabel(tile);
-  const parts = [tileLabel(tile), tile.microphoneOn ? 'microphone on' : 'muted'];
-  if (!tile.picture) parts.push('camera off');
-  if (tile.health === 'poor' || tile.health === 'lost') parts.push('poor connection');
+  const w = words();
+  if (tile.kind === 'screen') return tileLabel(tile, w);
+  const parts = [tileLabel(tile, w), tile.microphoneOn ? w.microphoneOn : w.muted];
+  if (!tile.picture) parts.push(w.cameraIsOff);
+  if (tile.health === 'poor' || tile.health === 'lost') parts.push(w.poorConnection);
   return parts.join(', ');
 }
 

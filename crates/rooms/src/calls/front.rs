@@ -128,7 +128,9 @@ impl Front {
             return self.over(&call, Some(&request), Some(&by)).await;
         };
         if again::is_done(&present, &request, Some(&by)) {
-            return Ok(Done { call: Some(present), media: None, merged: false });
+            // Nobody is rung again, so nobody need be asked; the model tells a retry from another use of the id.
+            let invitees = callees.into_iter().map(again::unasked).collect();
+            return self.act(Some(request), Action::Invite { call, by, invitees, ring_ms }).await;
         }
         let leg = present.legs.iter().find(|leg| leg.user == by);
         let device = leg.and_then(|leg| leg.seat.as_ref()).map(|seat| seat.device.clone());

@@ -97,6 +97,17 @@ async fn records_are_listed_newest_first_in_pages_and_can_be_rated() {
     let request = ListRecordsRequest { conversation_id: "chat-7".into(), ..Default::default() };
     let page = backend.rpc().list_records(with_token(request)).await.unwrap().into_inner();
     assert_eq!(page.records.len(), 3);
+    let rate = |user: &str| RateCallRequest {
+        request_id: id(),
+        call_id: calls[0].clone(),
+        user_id: user.into(),
+        stars: 4,
+    };
+    backend.rpc().rate_call(with_token(rate("ben"))).await.unwrap();
+    let stranger = backend.rpc().rate_call(with_token(rate("cem"))).await.unwrap_err();
+    assert_eq!(stranger.code(), tonic::Code::FailedPrecondition);
+    let ratings = backend.record(&calls[0]).await.ratings;
+    assert_eq!(ratings, [Rating { user_id: "ben".into(), stars: 4 }]);
     let nobody = ListRecordsRequest { user_id: "cem".into(), ..Default::default() };
     assert!(backend.rpc().list_records(with_token(nobody)).await.unwrap().into_inner().records.is_empty());
     backend.stop().await;
@@ -117,6 +128,29 @@ async fn media_that_comes_up_joins_the_leg_and_the_end_empties_the_room() {
     assert!(!leave.can_reconnect);
     let again = Client::connect(&url).await;
     assert!(again.is_err(), "nobody comes into the room of a call that has ended");
+    backend.stop().await;
+}
+
+#[tokio::test]
+async fn an_invitation_that_comes_again_rings_nobody_twice() {
+    let backend = Backend::start().await;
+    let call = backend.create(direct()).await.unwrap().call.unwrap().call_id;
+    backend.accept(&call, "ben").await.unwrap();
+    let invite = |request_id: String, user: &str| InviteToCallRequest {
+        request_id,
+        call_id: call.clone(),
+        user_id: "ann".into(),
+        callees: vec![callee(user)],
+        ring_s: 0,
+    };
+    let first = id();
+    let invited = backend.rpc().invite_to_call(with_token(invite(first.clone(), "cem"))).await.unwrap();
+    let invited = invited.into_inner().call.unwrap();
+    assert_eq!((invited.kind(), invited.legs.len()), (CallKind::Group, 3));
+    let again = backend.rpc().invite_to_call(with_token(invite(first.clone(), "cem"))).await.unwrap();
+    assert_eq!(again.into_inner().call.unwrap().revision, invited.revision);
+    let other = backend.rpc().invite_to_call(with_token(invite(first, "dan"))).await.unwrap_err();
+    assert_eq!(other.code(), Code::AlreadyExists);
     backend.stop().await;
 }
 

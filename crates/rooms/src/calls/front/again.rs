@@ -2,7 +2,9 @@
 use std::fmt::{Debug, Write as _};
 use std::sync::Arc;
 
-use sluice_calls::{Action, Call, CallId, Party, Rating, Reason, Refusal, RequestId, UserId};
+use sluice_calls::{
+    Action, Call, CallId, Invitee, Party, Rating, Reason, Refusal, RequestId, UserId, Verdict,
+};
 
 use super::{Done, Front, reused, seat};
 use crate::calls::desk::Trouble;
@@ -58,6 +60,11 @@ pub(super) fn about(action: &Action) -> Option<(CallId, Option<UserId>)> {
 /// Whether the call remembers that `by` asked this before.
 pub(super) fn is_done(call: &Call, request: &RequestId, by: Option<&UserId>) -> bool {
     call.requests.iter().any(|done| done.id == *request && done.by.as_ref() == by)
+}
+
+/// Somebody of whom it is known that they will not be rung.
+pub(super) fn unasked((user, handle): (UserId, String)) -> Invitee {
+    Invitee { user, handle, verdict: Verdict::Deny, hide_busy: false, devices: Vec::new(), push: false }
 }
 
 /// Of what was asked. Stable across restarts and builds (FNV-1a, 64 bits), as it stands in the store.
@@ -131,8 +138,8 @@ impl Front {
         refusal: Refusal,
     ) -> Result<Done, Trouble> {
         let Some(ended) = self.0.documents.ended(call).await? else { return Err(refusal.into()) };
-        if !ended.record.legs.iter().any(|leg| leg.user == user && leg.joined_at.is_some()) {
-            return Err(Refusal::new(Reason::NotAllowed, "only who was in the call may rate it").into());
+        if !ended.call.legs.iter().any(|leg| leg.user == user && leg.accepted_at.is_some()) {
+            return Err(Refusal::new(Reason::NotInCall, "only who was in the call may rate it").into());
         }
         let rate = |ratings: &mut Vec<Rating>| {
             ratings.retain(|rating| rating.user != user);

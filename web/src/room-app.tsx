@@ -1,4 +1,4 @@
-// The page's three states: before, during and after a call.
+// A plain room by link, in its three states: before, during and after the call.
 import { useEffect, useState } from 'preact/hooks';
 import { readAddress } from './address.ts';
 import type { Call } from './call/model.ts';
@@ -9,13 +9,13 @@ import { Lobby } from './view/lobby.tsx';
 
 type Scene = { at: 'lobby' } | { at: 'call'; call: Call } | { at: 'ended'; problem: Problem | null };
 
-export function App() {
+export function RoomApp() {
   const [scene, setScene] = useState<Scene>({ at: 'lobby' });
   const call = scene.at === 'call' ? scene.call : null;
 
   useEffect(() => {
     const { mock } = readAddress();
-    if (!import.meta.env.DEV || mock === 0) return;
+    if (!import.meta.env.DEV || !mock) return;
     const screen = new URLSearchParams(location.search).has('screen');
     void import('./call/mock-call.ts').then(({ MockCall }) => setScene({ at: 'call', call: new MockCall(mock, screen) }));
   }, []);

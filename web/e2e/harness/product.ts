@@ -1,0 +1,149 @@
+// The messaging product in windows: who signs in where, and what a person does and sees there.
+import type { TestContext } from 'node:test';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { launchChromium } from './browsers.ts';
+import { startServer, type Server } from './server.ts';
+import { until } from './wait.ts';
+
+const LAPTOP = { width: 1280, height: 760 };
+/** Ringing, accepting and the first picture, on a machine that is busy with all sides at once. */
+const PATIENCE_MS = 25_000;
+
+export type Status = 'calling' | 'ringing' | 'connecting' | 'talking' | 'held' | 'heldByOther' | 'waiting' | 'lobby';
+
+/** One tab: a person on a device of its own. */
+export class Tab {
+  constructor(
+    readonly who: string,
+    readonly page: Page,
+  ) {}
+
+  /** An element by its `data-testid`. */
+  at(id: string) {
+    return this.page.getByTestId(id);
+  }
+
+  async click(id: string): Promise<void> {
+    await this.at(id).first().click({ timeout: PATIENCE_MS });
+  }
+
+  async openProfile(person: string): Promise<void> {
+    await this.page.evaluate((id) => (location.hash = `#/profile/${id}`), person);
+    await this.at('profile').waitFor({ timeout: PATIENCE_MS });
+  }
+
+  /** The chat with one person, or a group by its id. */
+  async openThread(id: string): Promise<void> {
+    await this.page.evaluate((thread) => (location.hash = `#/thread/${thread}`), id);
+    await this.at('thread').waitFor({ timeout: PATIENCE_MS });
+  }
+
+  async sees(id: string): Promise<void> {
+    await this.at(id).first().waitFor({ timeout: PATIENCE_MS });
+  }
+
+  async seesNo(id: string): Promise<void> {
+    await until(`${this.who} sees no ${id}`, async () => (await this.at(id).count()) === 0, { within: PATIENCE_MS });
+  }
+
+  async is(status: Status): Promise<void> {
+    await this.page.locator(`[data-testid=call][data-status=${status}]`).waitFor({ timeout: PATIENCE_MS });
+  }
+
+  /** The end's reason, as the screen gives it. */
+  async ended(): Promise<string> {
+    const over = this.at('over');
+    await over.waitFor({ timeout: PATIENCE_MS });
+    const reason = (await over.getAttribute('data-reason')) ?? '';
+    await this.click('over-close');
+    return reason;
+  }
+
+  /** The newest call in the open chat. */
+  async lastEntry(outcome: string): Promise<{ durationMs: number }> {
+    const last = this.at('call-entry').last();
+    await until(
+      `${this.who}'s chat ends with a call that was ${outcome}`,
+      async () => (await last.getAttribute('data-outcome')) === outcome,
+      { within: PATIENCE_MS },
+    );
+    return { durationMs: Number(await last.getAttribute('data-duration-ms')) };
+  }
+
+  /** A picture of somebody else moves: its frames are counted twice. */
+  async seesSomebody(name: string): Promise<void> {
+    const video = this.page.getByRole('group', { name: new RegExp(`^${name}`) }).locator('video');
+    await video.waitFor({ timeout: PATIENCE_MS });
+    const frames = () => video.evaluate((element: HTMLVideoElement) => element.getVideoPlaybackQuality().totalVideoFrames);
+    const before = await frames();
+    await until(`${this.who} sees ${name} move`, async () => (await frames()) > before + 5, { within: PATIENCE_MS });
+  }
+
+  /** Sound arrives that is not silence: the browser's fake microphone beeps. */
+  async hearsSomebody(): Promise<void> {
+    await until(`${this.who} hears somebody`, () => this.page.evaluate(LOUDEST).then((loudest) => Number(loudest) > 0.01), {
+      within: PATIENCE_MS,
+    });
+  }
+}
+
+/** A script and not a function: functions are compiled with a name that the page does not have. */
+const LOUDEST = `(async () => {
+  const context = (window.__listening ??= new AudioContext());
+  const found = [...document.querySelectorAll('audio')].map((element) => element.srcObject).filter(Boolean);
+  const ears = found.map((stream) => {
+    const ear = context.createAnalyser();
+    context.createMediaStreamSource(stream).connect(ear);
+    return ear;
+  });
+  let loudest = 0;
+  for (let look = 0; look < 15; look++) {
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    for (const ear of ears) {
+      const samples = new Float32Array(ear.fftSize);
+      ear.getFloatTimeDomainData(samples);
+      loudest = Math.max(loudest, ...samples.map(Math.abs));
+    }
+  }
+  return loudest;
+})()`;
+
+export interface ProductStage {
+  server: Server;
+  /** Signs a sample person in, on a device of its own. */
+  signIn(person: string, options?: BrowserContextOptions): Promise<Tab>;
+}
+
+export async function productStage(t: TestContext): Promise<ProductStage> {
+  const server = await startServer(t.name);
+  t.diagnostic(`server log: ${server.logFile}`);
+  const browser: Browser = await launchChromium();
+  const tabs: Tab[] = [];
+  t.after(async () => {
+    // What every window showed at the end explains most failures.
+    for (const [index, { page, who }] of tabs.entries()) {
+      const path = server.logFile.replace(/dev\.log$/, `window-${index + 1}-${who}.png`);
+      if (!page.isClosed()) await page.screenshot({ path }).catch((error: unknown) => t.diagnostic(String(error)));
+    }
+    await browser.close();
+    await server.stop();
+  });
+  return {
+    server,
+    async signIn(person, options = {}) {
+      const context = await browser.newContext({ viewport: LAPTOP, ...options });
+      const page = await context.newPage();
+      const tab = new Tab(person, page);
+      tabs.push(tab);
+      page.on('pageerror', (error) => t.diagnostic(`uncaught at ${person}: ${error.message}`));
+      page.on('console', (message) => {
+        if (message.type() === 'error') t.diagnostic(`${person}: ${message.text().slice(0, 300)}`);
+      });
+      await page.goto(`${server.url}/?camera=drawn`);
+      await tab.click(`signin-person-${person}`);
+      await tab.sees('me');
+      await until(`${person} is signed in`, async () => (await page.getByTestId('offline').count()) === 0, { within: PATIENCE_MS });
+      return tab;
+    },
+  };
+}
