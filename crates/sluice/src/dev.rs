@@ -2,14 +2,17 @@
 //!
 //! The halves meet over TCP with a random bearer token, exactly as they would on two machines, so that nothing works
 //! here that would not work there.
+mod demo;
 mod token;
 
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
+use sluice_demo::origin::Origins;
 use sluice_rooms::Doors;
 use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +40,15 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
 
     let given = !settings.grpc_token.is_empty();
     let secret = if given { settings.grpc_token.clone() } else { Secret::new(random_text(32)) };
-    let mut rooms = rooms_part(settings, http, calls_address, secret.clone());
+    let data = (!settings.data_dir.is_empty()).then(|| PathBuf::from(&settings.data_dir));
+    let api = (reachable(calls_address), secret.clone());
+    let wiring = demo::Wiring::new(api, reachable(http), data.clone(), addresses(settings));
+    let demo = wiring.start()?;
+    let mut rooms = rooms_part(http, calls_address, secret.clone());
+    if let Some(data) = data {
+        rooms.calls.store.path = data.join("calls").display().to_string();
+    }
+    wiring.point_at_demo(&mut rooms.calls);
     let store = halves::open_store(&rooms, "dev.data_dir")?;
     let node = halves::start_node(&sfu_part(settings, secret)).await?;
     rooms.node = format!("http://{}", reachable(node.grpc_address()));
@@ -56,14 +67,18 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         unique: || random_text(6),
         origins: Origins::new(addresses(settings)),
     };
-    let routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
+    let routes =
+        page::routes().merge(demo.routes()).merge(token::routes(desk)).merge(observe::routes(metrics));
     greet(settings, http, node.grpc_address(), calls_address);
     let doors = Doors { http: listener, calls: Some(calls) };
 
     // Rooms end first, so that clients hear of it while the node still carries their media; if either fails, both end.
     let (rooms_stop, node_stop) = (stop.child_token(), CancellationToken::new());
+    // The open feeds of pages end first, or the HTTP server would wait for them.
+    let demo_stop = rooms_stop.child_token();
     let serving = async {
         let served = halves::serve_rooms(&rooms, doors, store, routes, rooms_stop.clone()).await;
+        demo_stop.cancel();
         node_stop.cancel();
         served
     };
@@ -74,7 +89,7 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     };
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
     stop::within(deadline, stop, async {
-        let (served, forwarded) = tokio::join!(serving, forwarding);
+        let (served, forwarded, ()) = tokio::join!(serving, forwarding, demo.run_until(demo_stop.clone()));
         served.and(forwarded)
     })
     .await
@@ -94,7 +109,7 @@ fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
     }
 }
 
-fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
+fn rooms_part(http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
     let mut rooms = Rooms {
         http,
         node_token: token.clone(),
@@ -103,8 +118,12 @@ fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret
     };
     rooms.calls.grpc = Some(calls);
     rooms.calls.grpc_token = token.reveal().to_owned();
-    rooms.calls.store.path.clone_from(&settings.data_dir);
     rooms
+}
+
+/// Addresses that this process is known by, besides loopback.
+fn addresses(settings: &Dev) -> Vec<IpAddr> {
+    [settings.bind].into_iter().chain(settings.advertise.iter().copied()).collect()
 }
 
 fn random_text(characters: usize) -> String {

@@ -14,6 +14,7 @@ export interface Ports {
   tcp: number;
   udp: number;
   grpc: number;
+  calls: number;
 }
 
 export interface Token {
@@ -46,7 +47,7 @@ const STOP_MS = 5_000;
 
 export async function startServer(test: string, listenOn = '127.0.0.1'): Promise<DevServer> {
   const ports = await freePorts();
-  const { http, tcp, udp, grpc } = ports;
+  const { http, tcp, udp, grpc, calls } = ports;
   const elsewhere = listenOn === '127.0.0.1' ? [] : ['--bind', listenOn, '--allow-dev-key-anywhere'];
   const control = { address: `${listenOn}:${grpc}`, token: randomUUID() };
   const process = spawnSluice(
@@ -55,6 +56,7 @@ export async function startServer(test: string, listenOn = '127.0.0.1'): Promise
     [
       'dev',
       ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
+      ...['--calls-grpc-port', `${calls}`, '--data-dir', ''],
       ...elsewhere,
     ],
     { SLUICE_DEV_GRPC_TOKEN: control.token },
@@ -152,8 +154,8 @@ export async function ready(process: SluiceProcess, url: string): Promise<void> 
 }
 
 export async function freePorts(): Promise<Ports> {
-  const [http, tcp, grpc, udp] = await Promise.all([freeTcp(), freeTcp(), freeTcp(), freeUdp()]);
-  return { http, tcp, grpc, udp };
+  const [http, tcp, grpc, calls, udp] = await Promise.all([freeTcp(), freeTcp(), freeTcp(), freeTcp(), freeUdp()]);
+  return { http, tcp, grpc, calls, udp };
 }
 
 function freeTcp(): Promise<number> {

@@ -65,7 +65,7 @@ impl Product {
         let answer = self.client.post(format!("{}/demo/api/session", self.base)).json(&body).send().await;
         let answer: Value = answer.unwrap().error_for_status().unwrap().json().await.unwrap();
         assert_eq!(answer["me"]["id"], person);
-        User { product: self, id: person.into(), session: answer["session"].as_str().unwrap().into() }
+        User { product: self, session: answer["session"].as_str().unwrap().into() }
     }
 
     /// Sends what Sluice would send.
@@ -93,7 +93,6 @@ pub fn now_s() -> i64 {
 /// Somebody who is signed in.
 pub struct User<'a> {
     product: &'a Product,
-    pub id: String,
     pub session: String,
 }
 
@@ -178,7 +177,11 @@ impl Live {
 
     /// The next update: its name and what it says.
     pub async fn next(&mut self) -> (String, Value) {
-        let block = self.block().await;
+        let mut block = self.block().await;
+        // Heartbeats.
+        while block.starts_with(':') {
+            block = self.block().await;
+        }
         let field = |name: &str| {
             let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
             line.unwrap_or_else(|| panic!("no {name} in {block}")).trim_start().to_owned()
