@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use sluice_calls::{
-    Action, CallId, CallKind, Create, DeviceId, DeviceOffer, Invitee, Limits, Media, MediaState, Party, Refusal,
-    Request, RequestId, Settings, Switchboard, Time, UserId, Verdict,
+    Action, CallId, CallKind, Create, DeviceId, DeviceOffer, Invitee, Limits, Media, MediaState, Party,
+    Refusal, Request, RequestId, Settings, Switchboard, Time, UserId, Verdict,
 };
 
 const NOW: Time = Time(1_000_000);
@@ -44,8 +44,11 @@ fn create(call: &CallId, caller: &str, callee: &str) -> Action {
 fn one_call(board: &mut Switchboard, n: u64) -> Result<usize, Refusal> {
     let call = CallId::new(format!("CL_bench_{n}"));
     let (alice, bob) = (party("alice"), party("bob"));
-    let media =
-        |identity: &str| Action::Media { call: call.clone(), identity: identity.into(), state: MediaState::Up };
+    let media = |identity: &str| Action::Media {
+        call: call.clone(),
+        identity: identity.into(),
+        state: MediaState::Up,
+    };
     let actions = [
         create(&call, "alice", "bob"),
         Action::Ack { call: call.clone(), user: bob.user.clone(), device: bob.device.clone() },

@@ -40,14 +40,10 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
 
     let given = !settings.grpc_token.is_empty();
     let secret = if given { settings.grpc_token.clone() } else { Secret::new(random_text(32)) };
+    let mut rooms = rooms_part(settings, http, calls_address, secret.clone());
     let data = (!settings.data_dir.is_empty()).then(|| PathBuf::from(&settings.data_dir));
     let api = (reachable(calls_address), secret.clone());
-    let wiring = demo::Wiring::new(api, reachable(http), data.clone(), addresses(settings));
-    let demo = wiring.start()?;
-    let mut rooms = rooms_part(http, calls_address, secret.clone());
-    if let Some(data) = data {
-        rooms.calls.store.path = data.join("calls").display().to_string();
-    }
+    let wiring = demo::Wiring::new(api, reachable(http), data, addresses(settings));
     wiring.point_at_demo(&mut rooms.calls);
     let store = halves::open_store(&rooms, "dev.data_dir")?;
     let node = halves::start_node(&sfu_part(settings, secret)).await?;
@@ -67,6 +63,7 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         unique: || random_text(6),
         origins: Origins::new(addresses(settings)),
     };
+    let demo = wiring.start()?;
     let routes =
         page::routes().merge(demo.routes()).merge(token::routes(desk)).merge(observe::routes(metrics));
     greet(settings, http, node.grpc_address(), calls_address);
@@ -109,7 +106,7 @@ fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
     }
 }
 
-fn rooms_part(http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
+fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
     let mut rooms = Rooms {
         http,
         node_token: token.clone(),
@@ -118,6 +115,9 @@ fn rooms_part(http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
     };
     rooms.calls.grpc = Some(calls);
     rooms.calls.grpc_token = token.reveal().to_owned();
+    if !settings.data_dir.is_empty() {
+        rooms.calls.store.path = PathBuf::from(&settings.data_dir).join("calls").display().to_string();
+    }
     rooms
 }
 

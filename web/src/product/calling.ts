@@ -217,7 +217,9 @@ export class Calling {
     const other = call.members.find(({ userId }) => userId !== this.product.me.id);
     const group = call.kind === 'group';
     const person = other && !group ? this.product.person(other.userId) : null;
-    const face = thread ? this.product.face(thread) : { name: person?.name ?? words().groupCall, hue: person?.hue ?? 190, group };
+    // Chats and names may still be on their way: the call itself knows the handle.
+    const name = person ? (person.name === '…' ? (other?.handle ?? '') : person.name) : words().groupCall;
+    const face = thread ? this.product.face(thread) : { name, hue: person?.hue ?? 190, group };
     const outgoing = call.view.creatorUserId === this.product.me.id && call.state === 'ringing';
     const session = new CallSession(this.place, { face, threadId: call.view.conversationId, media: call.type, outgoing });
     this.scene.set({ at: 'call', session });

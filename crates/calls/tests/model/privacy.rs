@@ -214,3 +214,22 @@ fn nobody_is_locked_out_by_somebody_whom_they_have_blocked() {
     w.pass(45_000);
     assert_eq!(w.shown(&id, "mallory", "bob"), Shown::NoAnswer);
 }
+
+#[test]
+fn nobody_is_merged_into_a_call_that_they_must_not_know() {
+    let mut w = World::new();
+    let in_chat = |mut create: Create| {
+        create.conversation = Some(ConversationId::new("chat"));
+        Action::Create(Box::new(create))
+    };
+    let first = w.group("alice", vec![verdict("bob", Verdict::DenyHidden), rings("carol")]);
+    let id = w.ask(in_chat(first)).unwrap().answer.call.unwrap().id.clone();
+    let while_it_rings = w.group("bob", vec![rings("dave")]);
+    let own = w.ask(in_chat(while_it_rings)).unwrap().answer;
+    assert!(!own.merged);
+    w.leave(&own.call.unwrap().id, "bob").unwrap();
+    w.accept(&id, "carol").unwrap();
+    let while_they_talk = w.group("bob", vec![rings("dave")]);
+    assert!(!w.ask(in_chat(while_they_talk)).unwrap().answer.merged);
+    assert_eq!(w.leg(&id, "bob").state, LegState::Suppressed);
+}
