@@ -46,7 +46,6 @@ class Device:
         self.stopped: dict[str, str] = {}
         self.calls: dict[str, dict] = {}
         self.over: dict[str, dict] = {}
-        self.cursor = ""
         self.replies: dict[str, asyncio.Future] = {}
 
     async def connect(self, token: str) -> "Device":
@@ -63,7 +62,6 @@ class Device:
                 await self.send("ack", {"callId": message["ring"]["callId"]})
 
     def hear(self, message: dict) -> None:
-        self.cursor = message.get("cursor", self.cursor)
         if "ring" in message:
             self.rings[message["ring"]["callId"]] = message["ring"]
         elif "ringStopped" in message:
@@ -139,15 +137,23 @@ class Seat:
         self.tasks.append(asyncio.create_task(self.look(track, user) if video else self.listen(track, user)))
 
     async def listen(self, track: rtc.Track, user: str) -> None:
-        async for event in rtc.AudioStream(track):
-            samples = event.frame.data
-            self.loudness[user] = math.sqrt(sum(x * x for x in samples) / max(len(samples), 1)) / 32_768
+        stream = rtc.AudioStream(track)
+        try:
+            async for event in stream:
+                samples = event.frame.data
+                self.loudness[user] = math.sqrt(sum(x * x for x in samples) / max(len(samples), 1)) / 32_768
+        finally:
+            await stream.aclose()
 
     async def look(self, track: rtc.Track, user: str) -> None:
-        async for event in rtc.VideoStream(track, format=rtc.VideoBufferType.RGBA):
-            frame = event.frame
-            at = (frame.height // 2 * frame.width + frame.width // 2) * 4
-            self.colour[user] = tuple(frame.data[at : at + 3])
+        stream = rtc.VideoStream(track, capacity=1, format=rtc.VideoBufferType.RGBA)
+        try:
+            async for event in stream:
+                frame = event.frame
+                at = (frame.height // 2 * frame.width + frame.width // 2) * 4
+                self.colour[user] = tuple(frame.data[at : at + 3])
+        finally:
+            await stream.aclose()
 
     async def sing(self, source: rtc.AudioSource) -> None:
         samples, at = SAMPLE_RATE // 100, 0
@@ -174,6 +180,7 @@ class Seat:
     async def leave(self) -> None:
         for task in self.tasks:
             task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.room.disconnect()
 
 
@@ -203,7 +210,6 @@ async def play(calls: calls_pb2_grpc.CallsStub, bearer) -> None:
     await until("Meera hears both", lambda: meeras.hears("asha") and meeras.hears("ravi"))
 
     moved = await phone.ask("transfer", callId=call)
-    ashas.loudness.clear()
     old, ravis = ravis, await Seat("ravi", 554).enter(moved["media"])
     await until("the laptop is told that the call moved", lambda: laptop.stopped.get(call) == "STOP_REASON_MOVED_TO_DEVICE")
     await old.leave()
