@@ -13,6 +13,7 @@ const HELP = `npm run e2e -- [story ...] [--grep pattern] [--full]
 Environment
   SLUICE_BIN              the server (default: ../target/release/sluice, then ../target/debug/sluice)
   SLUICE_E2E_WINDOW_S     for how long calls are watched, in seconds
+  SLUICE_E2E_CALLS        how many calls the measurement of their beginning makes
   SLUICE_E2E_RESULTS      logs and pictures (default: test-results)
   SLUICE_E2E_SCREENSHOTS  pictures of the page (default: test-results/screenshots)
   SLUICE_E2E_README_PICTURE   a file: where to put a new picture of a call of four

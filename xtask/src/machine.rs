@@ -17,6 +17,7 @@ pub(crate) const CHROMIUM: Needed =
 pub(crate) const FIREFOX: Needed = Needed { programs: &["firefox-esr", "firefox"], package: "firefox-esr" };
 pub(crate) const NFT: Needed = Needed { programs: &["nft"], package: "nftables" };
 pub(crate) const IP: Needed = Needed { programs: &["ip"], package: "iproute2" };
+pub(crate) const TCPDUMP: Needed = Needed { programs: &["tcpdump"], package: "tcpdump" };
 
 pub(crate) struct Machine {
     /// The repository.

@@ -1,4 +1,4 @@
-//! The Python example against a real server: stubs from `proto/`, then a listing that must succeed.
+//! The Python examples against a real server: stubs from `proto/`, a listing that must succeed, a call of three.
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
@@ -44,13 +44,22 @@ pub(crate) fn check(machine: &Machine) -> anyhow::Result<()> {
     if machine.run_with(FOLDER, &python, &["rooms.py", "list"], &refused).is_ok() {
         bail!("a wrong token was let in");
     }
-    Ok(())
+
+    let (url, calls) = (format!("ws://127.0.0.1:{}", server.http), format!("127.0.0.1:{}", server.calls));
+    let environment: [(&str, &OsStr); 3] = [
+        ("SLUICE_URL", OsStr::new(&url)),
+        ("SLUICE_CALLS", OsStr::new(&calls)),
+        ("SLUICE_GRPC_TOKEN", OsStr::new(TOKEN)),
+    ];
+    machine.run_with(FOLDER, &python, &["ring.py"], &environment)
 }
 
 /// `sluice dev` on free ports, ended when dropped.
 struct Server {
     child: Child,
+    http: u16,
     grpc: u16,
+    calls: u16,
 }
 
 impl Server {
@@ -68,7 +77,7 @@ impl Server {
         }
         let mut child = command.spawn().context("cannot start the server")?;
         let output = child.stdout.take();
-        let server = Self { child, grpc: ports[3] };
+        let server = Self { child, http: ports[0], grpc: ports[3], calls: ports[4] };
         // It greets once it listens; then its output closes or goes on, which is all the same to us.
         let began = Instant::now();
         for line in BufReader::new(output.context("no output")?).lines() {

@@ -1,6 +1,6 @@
 //! The stages of `test` and `ci`.
 use crate::Stage;
-use crate::machine::{CHROMIUM, FIREFOX, IP, Machine, NFT, is_root};
+use crate::machine::{CHROMIUM, FIREFOX, IP, Machine, NFT, TCPDUMP, is_root};
 use crate::python;
 use crate::report::Report;
 
@@ -74,8 +74,8 @@ fn web(machine: &Machine) -> anyhow::Result<()> {
 fn e2e(machine: &Machine) -> anyhow::Result<()> {
     machine.need(&[CHROMIUM, FIREFOX])?;
     if is_root() {
-        // For the story in which a firewall drops UDP, in a network namespace.
-        machine.need(&[NFT, IP])?;
+        // For the stories in network namespaces: a firewall that drops UDP, a wire that is listened to.
+        machine.need(&[NFT, IP, TCPDUMP])?;
     } else {
         println!("not root: stories that need a network namespace will say that they were left out");
     }

@@ -115,9 +115,11 @@ fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret
     };
     rooms.calls.grpc = Some(calls);
     rooms.calls.grpc_token = token.reveal().to_owned();
-    if !settings.data_dir.is_empty() {
-        rooms.calls.store.path = PathBuf::from(&settings.data_dir).join("calls").display().to_string();
-    }
+    rooms.calls.store.path = match settings.data_dir.as_str() {
+        // In memory; room management alone would have a folder by default.
+        "" => String::new(),
+        folder => PathBuf::from(folder).join("calls").display().to_string(),
+    };
     rooms
 }
 

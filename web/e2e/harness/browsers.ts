@@ -31,8 +31,8 @@ export const CHROMIUM_FLAGS = [
 /** Lets Chromium send three layers of a small picture; without it, only 960 pixels and more have three. */
 export const THREE_LAYERS_FLAG = '--force-fieldtrials=WebRTC-LegacySimulcastLayerLimit/Disabled/';
 
-export function launchChromium(flags: string[] = []): Promise<PlaywrightBrowser> {
-  return chromium.launch({ executablePath: CHROMIUM, args: [...CHROMIUM_FLAGS, ...flags] });
+export function launchChromium(flags: string[] = [], executablePath = CHROMIUM): Promise<PlaywrightBrowser> {
+  return chromium.launch({ executablePath, args: [...CHROMIUM_FLAGS, ...flags] });
 }
 
 export async function openChromium(flags: string[] = [THREE_LAYERS_FLAG]): Promise<Browser> {

@@ -1,9 +1,12 @@
 // The server's two halves as two processes, so that one can die while the other lives.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { sluiceBinary } from './settings.ts';
-import { freePorts, ready, spawnSluice, withoutSettings, type Server, type SluiceProcess } from './server.ts';
+import { freePorts, ready, spawnSluice, withoutSettings, type ControlAddress, type Server, type SluiceProcess } from './server.ts';
 
 const run = promisify(execFile);
 
@@ -11,6 +14,8 @@ const run = promisify(execFile);
 const KEYS = { SLUICE_ROOMS_KEYS: 'devkey:secret' };
 
 export interface Halves extends Server {
+  /** The calls API. */
+  calls: ControlAddress;
   /** Ends room management as a crash would. */
   killRooms(): Promise<void>;
   /** Starts it again, on the same port. It does not wait until it answers. */
@@ -18,9 +23,11 @@ export interface Halves extends Server {
 }
 
 export async function startHalves(test: string): Promise<Halves> {
-  const { http, tcp, udp, grpc, calls } = await freePorts();
+  const { http, tcp, udp, grpc, calls: callsPort } = await freePorts();
   const url = `http://127.0.0.1:${http}`;
   const token = randomUUID();
+  const calls = { address: `127.0.0.1:${callsPort}`, token: randomUUID() };
+  const data = mkdtempSync(join(tmpdir(), 'sluice-e2e-'));
   const node = spawnSluice(
     test,
     'sfu',
@@ -33,13 +40,14 @@ export async function startHalves(test: string): Promise<Halves> {
       'rooms',
       [
         ...['rooms', '--http', `127.0.0.1:${http}`, '--node', `http://127.0.0.1:${grpc}`],
-        ...['--calls-grpc', `127.0.0.1:${calls}`, '--data-dir', ''],
+        ...['--calls-grpc', calls.address, '--data-dir', data],
       ],
-      { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token },
+      { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token, SLUICE_ROOMS_CALLS_GRPC_TOKEN: calls.token },
     );
   let rooms = start();
   const halves = {
     url,
+    calls,
     logFile: rooms.logFile,
     token: signedToken,
     killRooms: () => rooms.kill(),
@@ -49,6 +57,7 @@ export async function startHalves(test: string): Promise<Halves> {
     async stop() {
       await rooms.stop();
       await node.stop();
+      rmSync(data, { recursive: true, force: true });
     },
   };
   try {

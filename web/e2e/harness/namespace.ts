@@ -12,6 +12,15 @@ export interface Network {
   tools?: string[];
   /** Runs once the namespace and its loopback interface are there. */
   prepare(namespace: string): void;
+  /** Takes away what lies outside of the namespace. */
+  tidy?(namespace: string): void;
+}
+
+/** Of the story that runs now. */
+export function namespaceHere(): string {
+  const here = process.env[INSIDE];
+  if (!here) throw new Error('this runs outside of any namespace of its own');
+  return here;
 }
 
 /**
@@ -29,6 +38,7 @@ export function inNamespace(name: string, file: string, network: Network, storie
       network.prepare(namespace);
       await runIn(namespace, fileURLToPath(file));
     } finally {
+      network.tidy?.(namespace);
       run('ip', 'netns', 'delete', namespace);
     }
   });
@@ -54,7 +64,7 @@ function whatIsMissing(tools: string[]): string | false {
 
 async function runIn(namespace: string, file: string): Promise<void> {
   const args = ['netns', 'exec', namespace, process.execPath, '--import', 'tsx', file];
-  const environment: NodeJS.ProcessEnv = { ...process.env, [INSIDE]: '1' };
+  const environment: NodeJS.ProcessEnv = { ...process.env, [INSIDE]: namespace };
   // A test runner that runs inside another one would report to it instead of failing by its exit code.
   delete environment['NODE_TEST_CONTEXT'];
   const child = spawn('ip', args, { stdio: 'inherit', env: environment });

@@ -2,8 +2,9 @@
 import type { TestContext } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from './browsers.ts';
-import { startServer, type Server } from './server.ts';
+import { startServer, type DevServer } from './server.ts';
 import { until } from './wait.ts';
+import { WITNESS } from './witness.ts';
 
 const LAPTOP = { width: 1280, height: 760 };
 /** Ringing, accepting and the first picture, on a machine that is busy with all sides at once. */
@@ -11,12 +12,26 @@ const PATIENCE_MS = 25_000;
 
 export type Status = 'calling' | 'ringing' | 'connecting' | 'talking' | 'held' | 'heldByOther' | 'waiting' | 'lobby';
 
+/** A message that a page got on a WebSocket. */
+export interface Received {
+  atMs: number;
+  url: string;
+  payload: string | Buffer;
+}
+
 /** One tab: a person on a device of its own. */
 export class Tab {
+  /** What came in on the page's WebSockets, the calls' text and the media signalling's bytes. */
+  readonly received: Received[] = [];
+
   constructor(
     readonly who: string,
     readonly page: Page,
-  ) {}
+  ) {
+    page.on('websocket', (socket) => {
+      socket.on('framereceived', ({ payload }) => this.received.push({ atMs: Date.now(), url: socket.url(), payload }));
+    });
+  }
 
   /** An element by its `data-testid`. */
   at(id: string) {
@@ -50,10 +65,15 @@ export class Tab {
     await this.page.locator(`[data-testid=call][data-status=${status}]`).waitFor({ timeout: PATIENCE_MS });
   }
 
+  /** Of the call on this screen. */
+  async callId(): Promise<string> {
+    return (await this.at('call').getAttribute('data-call-id')) ?? '';
+  }
+
   /** The end's reason, as the screen gives it. */
-  async ended(): Promise<string> {
+  async ended(within = PATIENCE_MS): Promise<string> {
     const over = this.at('over');
-    await over.waitFor({ timeout: PATIENCE_MS });
+    await over.waitFor({ timeout: within });
     const reason = (await over.getAttribute('data-reason')) ?? '';
     await this.click('over-close');
     return reason;
@@ -109,15 +129,29 @@ const LOUDEST = `(async () => {
 })()`;
 
 export interface ProductStage {
-  server: Server;
+  server: DevServer;
   /** Signs a sample person in, on a device of its own. */
   signIn(person: string, options?: BrowserContextOptions): Promise<Tab>;
 }
 
-export async function productStage(t: TestContext): Promise<ProductStage> {
-  const server = await startServer(t.name);
+/** For stories whose people are not all in one place. */
+export interface Place {
+  /** Where the server listens, if not on loopback. */
+  listenOn?: string;
+  /** A browser for this person alone; otherwise all share one. */
+  browserOf?(person: string, serverUrl: string): Promise<Browser>;
+}
+
+export async function productStage(t: TestContext, place: Place = {}): Promise<ProductStage> {
+  const server = await startServer(t.name, place.listenOn);
   t.diagnostic(`server log: ${server.logFile}`);
-  const browser: Browser = await launchChromium();
+  const browsers = new Map<string, Promise<Browser>>();
+  const browserFor = (person: string): Promise<Browser> => {
+    const key = place.browserOf ? person : '';
+    const browser = browsers.get(key) ?? place.browserOf?.(person, server.url) ?? launchChromium();
+    browsers.set(key, browser);
+    return browser;
+  };
   const tabs: Tab[] = [];
   t.after(async () => {
     // What every window showed at the end explains most failures.
@@ -125,13 +159,14 @@ export async function productStage(t: TestContext): Promise<ProductStage> {
       const path = server.logFile.replace(/dev\.log$/, `window-${index + 1}-${who}.png`);
       if (!page.isClosed()) await page.screenshot({ path }).catch((error: unknown) => t.diagnostic(String(error)));
     }
-    await browser.close();
+    for (const browser of browsers.values()) await (await browser).close();
     await server.stop();
   });
   return {
     server,
     async signIn(person, options = {}) {
-      const context = await browser.newContext({ viewport: LAPTOP, ...options });
+      const context = await (await browserFor(person)).newContext({ viewport: LAPTOP, ...options });
+      await context.addInitScript(WITNESS);
       const page = await context.newPage();
       const tab = new Tab(person, page);
       tabs.push(tab);

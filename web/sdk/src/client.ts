@@ -63,6 +63,8 @@ export interface ClientEvents {
 }
 
 const REQUEST_TIMEOUT_MS = 20_000;
+/** Ends that are remembered; a reply about one comes within the same moment. */
+const MOST_ENDS = 64;
 
 /**
  * A device's end of the calls.
@@ -84,6 +86,8 @@ export class CallsClient {
   readonly #mediaUrl: string;
   readonly #rings = new Map<string, { ring: Ring; timer: unknown }>();
   readonly #calls = new Map<string, Call>();
+  /** The latest ends: that of a call may be told before the reply that tells of the call. */
+  readonly #ends = new Map<string, CallOver>();
   readonly #host: RingHost & CallHost;
   #self = { userId: '', deviceId: '' };
   /** The server's clock minus this device's. */
@@ -138,7 +142,7 @@ export class CallsClient {
 
   /** This user's calls that have not ended, on whichever device. */
   get calls(): readonly Call[] {
-    return [...this.#calls.values()];
+    return [...this.#calls.values()].filter(({ state }) => state !== 'ended');
   }
 
   /** Resolves when the server has said how things stand. Tries until it succeeds or `close()` is called. Takes the calls back if another page of this device has them. */
@@ -235,8 +239,13 @@ export class CallsClient {
     else {
       call = new Call(this.#host, view);
       call.learn(view, reply);
-      if (view.state !== 'ended') this.#calls.set(view.callId, call);
+      const end = view.state === 'ended' ? this.#ends.get(view.callId) : undefined;
+      if (end) call.finish(end);
+      // Also one that has ended, as long as nothing has said how.
+      else this.#calls.set(view.callId, call);
     }
+    // Whoever was out of it is in it again.
+    if (view.state !== 'ended') this.#ends.delete(view.callId);
     if (before?.thisDevice && !call.view.thisDevice && call.view.meInCall) this.#events.emit('movedAway', call);
     this.#events.emit('call', call);
     return call;
@@ -312,6 +321,12 @@ export class CallsClient {
 
   #over(callId: string, { reason, durationMs }: CallOver): void {
     this.#stopRing(callId, 'cancelled');
+    this.#ends.delete(callId);
+    this.#ends.set(callId, { reason, durationMs });
+    for (const oldest of this.#ends.keys()) {
+      if (this.#ends.size <= MOST_ENDS) break;
+      this.#ends.delete(oldest);
+    }
     const call = this.#calls.get(callId);
     if (!call) return;
     this.#calls.delete(callId);

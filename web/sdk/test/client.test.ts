@@ -114,6 +114,25 @@ test('a call: calling, ringing, joined, over', async () => {
   assert.deepEqual(stage.client.calls, []);
 });
 
+test('a call that is over at once, as with a busy line, says why, whichever comes first', async () => {
+  const over = { callId: 'CL_1', reason: 'SHOWN_REASON_BUSY' };
+  for (const first of ['over', 'reply']) {
+    const stage = new Stage();
+    const ends: string[] = [];
+    stage.client.on('over', ({ call, reason }) => ends.push(`${call.id} ${reason}`));
+    await stage.online();
+    const asked = stage.client.call({ callees: ['ben'] });
+    const reply = { id: stage.socket.last('call').id, call: call({ state: 'CALL_STATE_ENDED' }) };
+    for (const message of first === 'over' ? [{ over }, { reply }] : [{ reply }, { over }]) {
+      stage.socket.say(message);
+      await settle();
+    }
+    const called = await asked;
+    assert.deepEqual([called.state, called.over?.reason], ['ended', 'busy'], first);
+    assert.deepEqual([stage.client.calls, ends], [[], first === 'over' ? [] : ['CL_1 busy']], first);
+  }
+});
+
 test('after a lost connection: back-off, the cursor, and the same request with the same id', async () => {
   const stage = new Stage();
   const states: string[] = [];

@@ -79,8 +79,14 @@ impl Device {
 
     /// Asks, and reads until the reply.
     pub async fn ask(&mut self, request: &str, body: Value) -> Value {
+        let id = self.say(request, body).await;
+        self.expect_that("reply", |reply| reply["id"] == id.as_str()).await
+    }
+
+    /// Asks, and reads nothing. Returns the request's id.
+    pub async fn say(&mut self, request: &str, body: Value) -> String {
         let id = id();
         self.socket.send(Message::text(json!({"id": id, request: body}).to_string())).await.unwrap();
-        self.expect_that("reply", |reply| reply["id"] == id.as_str()).await
+        id
     }
 }

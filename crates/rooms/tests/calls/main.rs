@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "the node and the client are those of other tests")]
 
 mod backend;
+mod blocked;
 mod device;
 mod events;
 mod life;
