@@ -4,6 +4,7 @@
 //! you name it. It is no browser: media only looks like Opus and VP8 to a forwarder, see `sluice-client`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is its purpose")]
 
+mod calls;
 mod hostile;
 mod latency;
 mod pairs;
@@ -23,6 +24,7 @@ Examples (start `sluice dev` first):
   loadtest pairs --rooms 20 --seconds 30
   loadtest pairs --rooms 100 --seconds 60 --server-pid $(pidof sluice) --json pairs.json
   loadtest switches --path v1
+  loadtest setups --rate 1000 --grpc-token hello     (sluice dev with SLUICE_DEV_GRPC_TOKEN=hello)
   loadtest hostile --server-pid $(pidof sluice)
 
 The exit code is 0 if everything held, 1 if something did not, 2 if the command line is wrong. Build with --release:
@@ -47,6 +49,10 @@ enum Scenario {
     Pairs(pairs::Pairs),
     /// One publisher with three layers, one receiver that asks for 180 and 720 lines in turn; an oracle reads every packet.
     Switches(switches::Switches),
+    /// Complete call set-ups at a rate, through the calls API: create, ring, accept, end.
+    Setups(calls::setups::Setups),
+    /// A storm of rings, each cancelled a moment later.
+    Rings(calls::rings::Rings),
     /// Malformed, truncated, oversize and unfinished input, while a healthy pair in another room must not notice.
     Hostile(hostile::Hostile),
 }
@@ -61,6 +67,8 @@ async fn main() -> ExitCode {
     let passed = match scenario {
         Scenario::Pairs(pairs) => finish(pairs.run(&server).await, json.as_deref()),
         Scenario::Switches(switches) => finish(switches.run(&server).await, json.as_deref()),
+        Scenario::Setups(setups) => finish(setups.run(&server).await, json.as_deref()),
+        Scenario::Rings(rings) => finish(rings.run(&server).await, json.as_deref()),
         Scenario::Hostile(hostile) => finish(hostile.run(&server).await, json.as_deref()),
     };
     match passed {

@@ -55,12 +55,15 @@ struct Server {
 
 impl Server {
     fn start(machine: &Machine) -> anyhow::Result<Self> {
-        let ports = free_ports::<4>()?;
+        let ports = free_ports::<5>()?;
         let mut command = Command::new(machine.sluice());
-        command.args(["dev", "--calls-grpc-port", "0", "--data", ""]);
-        command.env("SLUICE_DEV_GRPC_TOKEN", TOKEN).stdin(Stdio::null()).stdout(Stdio::piped());
-        for (flag, port) in ["--http-port", "--tcp-port", "--udp-port", "--grpc-port"].into_iter().zip(ports)
-        {
+        command
+            .args(["dev", "--data-dir", ""])
+            .env("SLUICE_DEV_GRPC_TOKEN", TOKEN)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        let flags = ["--http-port", "--tcp-port", "--udp-port", "--grpc-port", "--calls-grpc-port"];
+        for (flag, port) in flags.into_iter().zip(ports) {
             command.arg(flag).arg(port.to_string());
         }
         let mut child = command.spawn().context("cannot start the server")?;

@@ -51,12 +51,12 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "loadtest",
-        &["sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
-        "it measures from outside; of the server it borrows only the oracle, and the types that the oracle speaks",
+        &["sluice-api", "sluice-client", "sluice-forward", "sluice-livekit-proto", "sluice-rtp"],
+        "it measures from outside, through the public APIs; of the server it borrows only the oracle, and the types that the oracle speaks",
     ),
     (
         "sluice-benches",
-        &["sluice-engine", "sluice-forward", "sluice-rtp"],
+        &["sluice-calls", "sluice-engine", "sluice-forward", "sluice-rtp"],
         "benchmarks are of the pure crates",
     ),
     ("xtask", &[], "it must build when nothing else does"),

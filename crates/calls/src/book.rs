@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-use crate::call::{Call, CallKind, CallState, Done};
+use crate::call::{Call, CallKind, CallState, Done, Leg};
 use crate::id::{CallId, ConversationId, LinkId, RequestId, Time, UserId};
 use crate::settings::Settings;
 use crate::timers;
@@ -98,8 +98,16 @@ impl Book {
 
     /// Calls that the user is in, or that ring at this user.
     pub(crate) fn load(&self, user: &UserId) -> usize {
-        let legs = self.of_user(user).filter_map(|call| call.leg(user));
-        legs.filter(|leg| leg.state.is_in_call() || leg.rings()).count()
+        self.legs_of(user).filter(|leg| leg.state.is_in_call() || leg.rings()).count()
+    }
+
+    /// The same, with calls that only seem to ring: what callers who are not wanted would count.
+    pub(crate) fn seeming_load(&self, user: &UserId) -> usize {
+        self.legs_of(user).filter(|leg| leg.state.is_in_call() || leg.looks_ringing()).count()
+    }
+
+    fn legs_of(&self, user: &UserId) -> impl Iterator<Item = &Leg> {
+        self.of_user(user).filter_map(|call| call.leg(user))
     }
 
     pub(crate) fn next_due(&self) -> Option<&(Time, CallId)> {
@@ -159,7 +167,7 @@ impl Book {
     fn index_users(&mut self, was: Option<&Call>, is: Option<&Call>) {
         match (was, is) {
             (_, Some(call)) => {
-                for leg in &call.legs[was.map_or(0, |was| was.legs.len())..] {
+                for leg in call.legs.iter().skip(was.map_or(0, |was| was.legs.len())) {
                     self.users.entry(leg.user.clone()).or_default().push(call.id.clone());
                 }
             }

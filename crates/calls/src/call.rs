@@ -282,6 +282,9 @@ pub struct Done {
     pub by: Option<UserId>,
     /// What it was, so that another request under the same id is refused rather than mistaken for it.
     pub fingerprint: u64,
+    /// It created the call.
+    #[serde(default)]
+    pub created: bool,
 }
 
 /// One user's part in a call.
@@ -351,6 +354,8 @@ pub enum Mask {
     Busy,
     /// As if the caller had given up on it.
     Cancelled,
+    /// As somebody who cannot be called.
+    CannotCall,
 }
 
 /// The part of a leg that only the model itself reads.
@@ -400,7 +405,7 @@ pub struct DeviceLeg {
 impl Leg {
     /// Its devices ring, until `ring_deadline`. Members of a call that began silently are invited, but do not ring.
     pub fn rings(&self) -> bool {
-        self.state.is_pending() && self.ring_deadline.is_some()
+        self.state.is_pending() && self.ring_deadline.is_some() && self.inner.mask.is_none()
     }
 
     /// The others believe that it rings.
@@ -427,6 +432,16 @@ impl Leg {
     /// The seat whose media is the user's now: during a transfer, still the old one.
     pub(crate) fn current_seat(&self) -> Option<&SeatTaken> {
         self.seats().last()
+    }
+
+    /// Gives up all seats. A device that was still on its way has not won.
+    pub(crate) fn take_seats(&mut self) -> Vec<SeatTaken> {
+        let Some(mut seat) = self.seat.take() else { return Vec::new() };
+        let Some(old) = seat.replaces.take() else { return vec![seat] };
+        for known in self.devices.iter_mut().filter(|known| known.device == seat.device) {
+            known.state = DeviceState::Dead;
+        }
+        vec![seat, *old]
     }
 
     /// Accepted in vain, but may accept once more.

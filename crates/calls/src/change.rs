@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::book::Book;
-use crate::call::{Call, CallKind, CallState, Done, EndReason, LegState};
+use crate::call::{Call, CallKind, CallState, Done, EndReason, Leg, LegState};
 use crate::disguise::Disguise;
 use crate::id::{Time, UserId};
 use crate::outcome::{Effect, Event, EventKind, Notice, NoticeKind, Reason, Refusal, Transition};
@@ -42,6 +42,11 @@ impl<'a> Change<'a> {
         let World { book, settings, disguise } = world;
         let (events, notices, effects) = (Vec::new(), Vec::new(), Vec::new());
         Self { now, call, book, settings, disguise, before: None, events, notices, effects }
+    }
+
+    /// It begins with this change.
+    pub(crate) fn is_new(&self) -> bool {
+        self.before.is_none()
     }
 
     /// It had ended before this change.
@@ -118,14 +123,16 @@ impl<'a> Change<'a> {
             if leg.state == LegState::Invited {
                 leg.state = LegState::Cancelled;
             }
-            if leg.state.is_in_call() || leg.state == LegState::Lobby {
-                let was_in_call = leg.state.is_in_call();
+            if leg.state == LegState::Lobby {
+                leg.end_reason = Some(reason);
+                self.outside_no_more(i);
+            } else if leg.state.is_in_call() {
                 leg.state = LegState::Left;
                 leg.left_at = Some(self.now);
                 leg.end_reason = Some(reason);
-                leg.seat = None;
+                leg.take_seats();
                 leg.on_hold = false;
-                if was_in_call && answered {
+                if answered {
                     let user = leg.user.clone();
                     self.event(EventKind::LegLeft(user));
                 }
@@ -191,25 +198,44 @@ impl<'a> Change<'a> {
 
     /// Tells each user whose view has changed, and nobody else.
     fn tell_views(&mut self) {
-        let ended = self.call.state == CallState::Ended;
-        let changed_for_all = self.before.as_deref().is_none_or(|before| !before.looks_like(&self.call));
-        for i in 0..self.call.legs.len() {
-            let leg = &self.call.legs[i];
-            let old_leg = self.before.as_deref().and_then(|before| before.legs.get(i));
-            let old = self.before.as_deref().zip(old_leg).and_then(|(before, leg)| before.own_part(leg));
-            let new = self.call.own_part(leg);
-            let kind = match (&old, &new) {
-                (None, None) => continue,
-                (_, Some(_)) if ended => self.over(),
-                (Some(_), None) if ended || !leg.state.is_pending() => self.over(),
-                (Some(_), None) => continue,
-                (Some(old), Some(new)) if old == new && (new.in_lobby || !changed_for_all) => continue,
-                (_, Some(_)) => NoticeKind::Changed,
-            };
-            let user = leg.user.clone();
-            self.notices.push(Notice { user, device: None, kind });
-            self.call.legs[i].inner.views += 1;
+        let before = self.before.as_deref();
+        let others_changed = before.is_none_or(|before| !before.looks_like(&self.call, None));
+        let legs = self.call.legs.iter().enumerate();
+        let news: Vec<_> = legs.map(|(i, leg)| self.news_for(leg, i, others_changed)).collect();
+        for (leg, kind) in self.call.legs.iter_mut().zip(news) {
+            let Some(kind) = kind else { continue };
+            leg.inner.views += 1;
+            self.notices.push(Notice { user: leg.user.clone(), device: None, kind });
         }
+    }
+
+    fn news_for(&self, leg: &Leg, i: usize, others_changed: bool) -> Option<NoticeKind> {
+        let before = self.before.as_deref();
+        let old_leg = before.and_then(|before| before.legs.get(i));
+        let old = before.zip(old_leg).and_then(|(before, leg)| before.own_part(leg));
+        let new = self.call.own_part(leg);
+        match (&old, &new) {
+            (None, None) => None,
+            _ if self.call.state == CallState::Ended => Some(self.over()),
+            // Whoever is rung again hears the ring instead.
+            (Some(_), None) => (!leg.state.is_pending()).then(|| self.over()),
+            (None, Some(_)) => Some(NoticeKind::Changed),
+            (Some(old), Some(new)) => {
+                let head_changed = before.is_some_and(|before| before.head() != self.call.head());
+                let sees = || self.sees_change(leg, old_leg, others_changed);
+                let changed = old != new || head_changed || (!new.in_lobby && sees());
+                changed.then_some(NoticeKind::Changed)
+            }
+        }
+    }
+
+    /// All see the same of the others, except whoever wears a mask: nobody sees the own one.
+    fn sees_change(&self, leg: &Leg, old_leg: Option<&Leg>, others_changed: bool) -> bool {
+        let masked = |leg: &Leg| leg.inner.mask.is_some();
+        if !masked(leg) && !old_leg.is_some_and(masked) {
+            return others_changed;
+        }
+        self.before.as_deref().is_none_or(|before| !before.looks_like(&self.call, Some(&leg.user)))
     }
 
     fn over(&self) -> NoticeKind {

@@ -41,14 +41,19 @@ impl Disguise {
         }
     }
 
-    /// When a leg of this class would be acknowledged.
-    pub(crate) fn draw(&mut self, connected: bool) -> Option<u64> {
+    /// After how many milliseconds a leg of this class would be acknowledged, given that it was not within the first
+    /// `silent_ms`.
+    pub(crate) fn draw(&mut self, connected: bool, silent_ms: u64) -> Option<u64> {
         let outcomes = if connected { &self.connected } else { &self.asleep };
-        let choice = self.rng.random_range(0..outcomes.delays.len().max(ENOUGH));
-        match outcomes.delays.get(choice) {
-            Some(delay) => *delay,
-            None => connected.then(|| self.rng.random_range(TYPICAL_MS)),
+        let later = |delay: &&Option<u64>| delay.is_none_or(|delay| delay >= silent_ms);
+        let known = outcomes.delays.iter().filter(later).count();
+        let invented = ENOUGH.saturating_sub(outcomes.delays.len());
+        let choice = self.rng.random_range(0..(known + invented).max(1));
+        if choice < known {
+            return outcomes.delays.iter().filter(later).nth(choice).copied().flatten();
         }
+        let typical = silent_ms.max(*TYPICAL_MS.start())..=*TYPICAL_MS.end();
+        (connected && !typical.is_empty()).then(|| self.rng.random_range(typical))
     }
 }
 
@@ -59,8 +64,17 @@ mod tests {
     #[test]
     fn without_experience_a_connected_device_takes_a_moment_and_a_sleeping_one_says_nothing() {
         let mut disguise = Disguise::new(1);
-        assert!((0..500).all(|_| disguise.draw(true).is_some_and(|delay| TYPICAL_MS.contains(&delay))));
-        assert!((0..500).all(|_| disguise.draw(false).is_none()));
+        assert!((0..500).all(|_| disguise.draw(true, 0).is_some_and(|delay| TYPICAL_MS.contains(&delay))));
+        assert!((0..500).all(|_| disguise.draw(false, 0).is_none()));
+    }
+
+    #[test]
+    fn what_was_silent_for_a_while_is_not_acknowledged_in_the_past() {
+        let mut disguise = Disguise::new(1);
+        assert!((0..500).all(|_| disguise.draw(true, 300).is_some_and(|delay| (300..=400).contains(&delay))));
+        assert!((0..500).all(|_| disguise.draw(true, 401).is_none()));
+        (0..100).for_each(|n| disguise.learn(true, Some(n)));
+        assert!((0..500).all(|_| disguise.draw(true, 50).is_some_and(|delay| (50..100).contains(&delay))));
     }
 
     #[test]
@@ -68,6 +82,6 @@ mod tests {
         let mut disguise = Disguise::new(1);
         (0..REMEMBERED).for_each(|_| disguise.learn(true, Some(9)));
         (0..REMEMBERED).for_each(|_| disguise.learn(true, None));
-        assert!((0..500).all(|_| disguise.draw(true).is_none()));
+        assert!((0..500).all(|_| disguise.draw(true, 0).is_none()));
     }
 }

@@ -63,17 +63,16 @@ impl Change<'_> {
         {
             return;
         }
+        let knows = known.filter(|i| !self.call.legs[*i].is_hidden());
+        if let Some(i) = knows.filter(|_| invitee.verdict != Verdict::Ring) {
+            return self.seem_to_ring(i, by, invitee, deadline);
+        }
         let i = self.lay_leg(known, invitee, Some(by));
         self.call.legs[i].ring_deadline = Some(deadline);
         if invitee.verdict == Verdict::Deny {
             return self.suppress(i, EndReason::Denied);
         }
-        let busy = self.is_busy(&invitee.user);
-        let offers = invitee.devices.iter().filter(|offer| !busy || offer.call_waiting);
-        let offers: Vec<&DeviceOffer> = offers.take(self.settings.max_devices).collect();
-        let inner = &mut self.call.legs[i].inner;
-        inner.connected = offers.iter().any(|offer| offer.connected);
-        inner.call_waiting = offers.iter().any(|offer| offer.call_waiting);
+        let (offers, busy) = self.choose_devices(i, invitee);
         let engaged = busy && offers.is_empty();
         match invitee.verdict {
             Verdict::Ring if engaged => self.found_busy(i),
@@ -90,6 +89,44 @@ impl Change<'_> {
         }
     }
 
+    /// Somebody who knows the call, and does not want to be rung by this caller: keeps the own part and may come back, while
+    /// the others believe that it rings.
+    fn seem_to_ring(&mut self, i: usize, by: &UserId, invitee: &Invitee, deadline: Time) {
+        let now = self.now;
+        let (offers, busy) = self.choose_devices(i, invitee);
+        let engaged = busy && offers.is_empty();
+        let leg = &mut self.call.legs[i];
+        leg.invited_by = Some(by.clone());
+        leg.invited_at = now;
+        leg.ring_deadline = Some(deadline);
+        leg.hide_busy = invitee.hide_busy;
+        leg.inner.shown_ringing = false;
+        leg.inner.reconnect_by = None;
+        if !invitee.handle.is_empty() {
+            leg.handle.clone_from(&invitee.handle);
+        }
+        self.event(EventKind::LegInvited(invitee.user.clone()));
+        if invitee.verdict == Verdict::Deny {
+            self.call.legs[i].inner.mask = Some(Mask::CannotCall);
+            return;
+        }
+        self.disguise_leg(i, engaged);
+        if invitee.verdict == Verdict::Silent {
+            self.event(EventKind::LegMissed(invitee.user.clone()));
+        }
+    }
+
+    /// The devices that ring, or would; and whether the user is busy.
+    fn choose_devices<'i>(&mut self, i: usize, invitee: &'i Invitee) -> (Vec<&'i DeviceOffer>, bool) {
+        let busy = self.is_busy(invitee);
+        let offers = invitee.devices.iter().filter(|offer| !busy || offer.call_waiting);
+        let offers: Vec<&DeviceOffer> = offers.take(self.settings.max_devices).collect();
+        let inner = &mut self.call.legs[i].inner;
+        inner.connected = offers.iter().any(|offer| offer.connected);
+        inner.call_waiting = offers.iter().any(|offer| offer.call_waiting);
+        (offers, busy)
+    }
+
     /// A leg of a call that begins silently: named, and free to come.
     pub(crate) fn name_member(&mut self, by: &UserId, invitee: &Invitee) {
         let i = self.lay_leg(None, invitee, Some(by));
@@ -100,8 +137,12 @@ impl Change<'_> {
         }
     }
 
-    fn is_busy(&self, user: &UserId) -> bool {
-        self.book.is_busy(user, &self.call.id) || self.book.load(user) >= self.settings.max_calls_per_user
+    /// In another call, or called by as many as may be.
+    fn is_busy(&self, invitee: &Invitee) -> bool {
+        let user = &invitee.user;
+        let wanted = invitee.verdict == Verdict::Ring;
+        let load = if wanted { self.book.load(user) } else { self.book.seeming_load(user) };
+        self.book.is_busy(user, &self.call.id) || load >= self.settings.max_calls_per_user
     }
 
     /// A fresh invitation; what the user did before in this call stays known.
@@ -146,7 +187,8 @@ impl Change<'_> {
             return;
         }
         leg.inner.mask = Some(Mask::Rings);
-        let drawn = self.disguise.draw(leg.inner.connected).map(|delay| self.now.after_ms(delay));
+        let drawn = self.disguise.draw(leg.inner.connected, self.now.ms_since(leg.invited_at));
+        let drawn = drawn.map(|delay| leg.invited_at.after_ms(delay));
         leg.inner.pretend_ringing_at =
             drawn.filter(|at| leg.ring_deadline.is_some_and(|deadline| *at < deadline));
     }
@@ -215,7 +257,10 @@ impl Change<'_> {
         let leg = &mut self.call.legs[i];
         let full = leg.devices.len() >= self.settings.max_devices;
         match leg.devices.iter_mut().find(|known| known.device == *device) {
-            Some(known) if known.state == DeviceState::Dead => known.state = DeviceState::Offered,
+            Some(known) if known.state == DeviceState::Dead => {
+                known.state = DeviceState::Offered;
+                (known.waiting, known.call_waiting) = (busy, call_waiting);
+            }
             Some(_) => return,
             None if full => return,
             None => leg.devices.push(DeviceLeg {
@@ -243,7 +288,7 @@ impl Change<'_> {
             return;
         }
         leg.inner.connected = true;
-        let soon = self.disguise.draw(true).map(|delay| self.now.after_ms(delay));
+        let soon = self.disguise.draw(true, 0).map(|delay| self.now.after_ms(delay));
         let earlier = leg.inner.pretend_ringing_at.into_iter().chain(soon).min();
         leg.inner.pretend_ringing_at =
             earlier.filter(|at| leg.ring_deadline.is_some_and(|deadline| *at < deadline));
@@ -273,7 +318,7 @@ impl Change<'_> {
         let Some(i) = self.call.legs.iter().position(|leg| leg.user == *user) else { return };
         let leg = &mut self.call.legs[i];
         if !leg.rings() {
-            if leg.is_hidden() && leg.looks_ringing() && !leg.inner.call_waiting && !leg.hide_busy {
+            if leg.looks_ringing() && !leg.inner.call_waiting && !leg.hide_busy {
                 leg.inner.mask = Some(Mask::Busy);
                 leg.inner.pretend_ringing_at = None;
             }

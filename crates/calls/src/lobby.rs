@@ -1,5 +1,5 @@
 //! Links, and the lobby in front of a call: who comes through a link waits for a host, if the link says so.
-use crate::call::{Call, CallKind, CallState, EndReason, Leg, LegState};
+use crate::call::{Call, CallKind, CallState, DeviceState, EndReason, Leg, LegState};
 use crate::change::Change;
 use crate::id::Time;
 use crate::outcome::{EventKind, Reason, Refusal};
@@ -77,8 +77,8 @@ impl Change<'_> {
     }
 
     pub(crate) fn turn_away(&mut self, i: usize) {
+        self.outside_no_more(i);
         let leg = &mut self.call.legs[i];
-        leg.state = LegState::Left;
         leg.end_reason = Some(EndReason::Removed);
         let user = leg.user.clone();
         self.event(EventKind::LobbyRefused(user));
@@ -86,12 +86,19 @@ impl Change<'_> {
 
     /// Whoever waits goes away.
     pub(crate) fn leave_lobby(&mut self, i: usize) {
+        self.outside_no_more(i);
         let leg = &mut self.call.legs[i];
-        leg.state = LegState::Left;
-        leg.left_at = Some(self.now);
         leg.end_reason = Some(EndReason::Completed);
         let user = leg.user.clone();
         self.event(EventKind::LegLeft(user));
+    }
+
+    /// No seat will be given to the devices that waited.
+    pub(crate) fn outside_no_more(&mut self, i: usize) {
+        let leg = &mut self.call.legs[i];
+        leg.state = LegState::Left;
+        leg.left_at = Some(self.now);
+        leg.devices.iter_mut().for_each(|known| known.state = DeviceState::Dead);
     }
 }
 

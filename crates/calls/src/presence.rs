@@ -149,10 +149,8 @@ impl Change<'_> {
     fn give_up_seats(&mut self, i: usize, gone: Option<&str>) {
         let leg = &mut self.call.legs[i];
         leg.inner.connect_by = None;
-        let seats: Vec<String> = leg.seats().map(|seat| seat.identity.clone()).collect();
-        leg.seat = None;
-        for identity in seats.into_iter().filter(|identity| gone != Some(identity)) {
-            self.effect(Effect::Remove { identity, moved: false });
+        for seat in leg.take_seats().into_iter().filter(|seat| gone != Some(&seat.identity)) {
+            self.effect(Effect::Remove { identity: seat.identity, moved: false });
         }
     }
 

@@ -149,7 +149,7 @@ fn outcome(leg: &Leg) -> Outcome {
         (LegState::Suppressed, _) => Outcome::Nothing,
         (LegState::Declined, _) => Outcome::Declined,
         (LegState::Missed | LegState::Unreachable | LegState::Busy, _) => Outcome::Missed,
-        (LegState::Cancelled, _) if leg.ring_deadline.is_some() => Outcome::Missed,
+        (LegState::Cancelled, Some(EndReason::Cancelled)) => Outcome::Missed,
         _ if leg.accepted_at.is_some() => Outcome::Failed,
         _ => Outcome::Nothing,
     }

@@ -66,7 +66,9 @@ impl Change<'_> {
 
     fn settle_direct(&mut self) {
         let now = self.now;
-        for leg in &self.call.legs {
+        // Somebody who only seems to ring, or to have been rung, counts as rung.
+        let plain = |leg: &&Leg| leg.inner.mask.is_none();
+        for leg in self.call.legs.iter().filter(plain) {
             match (leg.state, leg.end_reason) {
                 (LegState::Left, Some(reason)) if reason != EndReason::ConnectionLost => {
                     return self.end(reason);
@@ -77,7 +79,7 @@ impl Change<'_> {
                 _ => {}
             }
         }
-        let retries = self.call.legs.iter().any(|leg| leg.state == LegState::Failed);
+        let retries = self.call.legs.iter().filter(plain).any(|leg| leg.state == LegState::Failed);
         let rings = self.call.legs.iter().any(Leg::looks_ringing);
         match self.call.in_call() {
             0 if !retries => self.end(EndReason::ConnectionLost),

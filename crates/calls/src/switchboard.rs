@@ -29,9 +29,9 @@ struct Asked {
 }
 
 impl Asked {
-    fn done(&self) -> Option<Done> {
+    fn done(&self, created: bool) -> Option<Done> {
         let (by, fingerprint) = (self.by.clone(), self.fingerprint);
-        self.id.clone().map(|id| Done { id, by, fingerprint })
+        self.id.clone().map(|id| Done { id, by, fingerprint, created })
     }
 }
 
@@ -130,7 +130,7 @@ impl Switchboard {
             let text = format!("the request id {id} was used for something else: choose a fresh one");
             return Err(Refusal::new(Reason::RequestIdReused, text));
         }
-        let merged = matches!(action, Action::Create(_)) && call.began_before(asked.by.as_ref(), id);
+        let merged = matches!(action, Action::Create(_)) && !done.created;
         Ok(Some(answer(call, action.wants_seat(), merged)))
     }
 
@@ -250,7 +250,8 @@ fn run(
 ) -> Result<Option<Transition>, Refusal> {
     act(&mut change)?;
     // Nothing follows the end of a call, not even the memory of a request that came too late to matter.
-    let done = asked.done().filter(|_| !change.was_over());
+    let created = change.is_new();
+    let done = asked.done(created).filter(|_| !change.was_over());
     Ok(change.finish(done))
 }
 

@@ -39,7 +39,7 @@ impl Change<'_> {
                 Err(Refusal::new(Reason::NotAllowed, "removed from this call: a host may invite again"))
             }
             LegState::Cancelled => Err(Refusal::new(Reason::RingOver, "the invitation was taken back")),
-            LegState::Invited if leg.ring_deadline.is_none() => Ok(()),
+            LegState::Invited if !leg.rings() => Ok(()),
             LegState::Invited | LegState::Alerting | LegState::Ringing if !goes_on => self.must_ring(i),
             _ if goes_on => Ok(()),
             _ => self.must_ring(i),

@@ -121,9 +121,12 @@ impl Call {
     pub fn view(&self, user: &UserId, device: &DeviceId) -> Option<CallView> {
         let leg = self.leg(user)?;
         let own = self.own_part(leg)?;
-        let faces = self.legs.iter().filter_map(|leg| self.face(leg));
         // Who waits outside does not see who is inside.
-        let members = faces.filter(|face| !own.in_lobby || face.user == user).map(Face::member).collect();
+        let members = self
+            .faces(Some(user))
+            .filter(|face| !own.in_lobby || face.user == user)
+            .map(Face::member)
+            .collect();
         Some(CallView {
             call: self.id.clone(),
             revision: leg.inner.views,
@@ -168,13 +171,18 @@ impl Call {
 
     /// How a leg looks to the others; `None` if they do not see it at all.
     pub fn shown(&self, leg: &Leg) -> Option<Shown> {
+        self.shown_as(leg, leg.inner.mask)
+    }
+
+    fn shown_as(&self, leg: &Leg, mask: Option<Mask>) -> Option<Shown> {
         let invited = leg.ring_deadline.is_some() || leg.end_reason == Some(EndReason::Denied);
-        Some(match (leg.inner.mask, leg.state) {
+        Some(match (mask, leg.state) {
             (Some(Mask::Rings), _) if leg.inner.shown_ringing => Shown::Ringing,
             (Some(Mask::Rings), _) => Shown::Calling,
             (Some(Mask::NoAnswer), _) => Shown::NoAnswer,
             (Some(Mask::Busy), _) => Shown::Busy,
             (Some(Mask::Cancelled), _) => Shown::Cancelled,
+            (Some(Mask::CannotCall), _) => Shown::CannotCall,
             (None, LegState::Accepted) => Shown::Connecting,
             (None, LegState::Joined) => Shown::Joined,
             (None, LegState::Reconnecting) => Shown::Reconnecting,
@@ -256,26 +264,34 @@ impl Call {
         })
     }
 
-    /// Nobody inside sees a difference, apart from the own part.
-    pub(crate) fn looks_like(&self, other: &Self) -> bool {
-        let head = |call: &Self| (call.state, call.kind, call.media, call.answered_at);
-        let faces = |call: &'_ Self, other: &Self| {
-            let other = other.legs.iter().filter_map(|leg| other.face(leg));
-            call.legs.iter().filter_map(|leg| call.face(leg)).eq(other)
-        };
-        head(self) == head(other) && faces(self, other)
+    /// What everybody sees who may see the call at all.
+    pub(crate) fn head(&self) -> impl PartialEq + use<> {
+        (self.state, self.kind, self.media, self.answered_at)
     }
 
-    fn face<'a>(&'a self, leg: &'a Leg) -> Option<Face<'a>> {
-        Some(Face {
+    /// The viewer sees the same members in the same states.
+    pub(crate) fn looks_like(&self, other: &Self, viewer: Option<&UserId>) -> bool {
+        self.faces(viewer).eq(other.faces(viewer))
+    }
+
+    /// What others are made to see of somebody, that person (`viewer`) does not see.
+    fn faces<'a>(&'a self, viewer: Option<&UserId>) -> impl Iterator<Item = Face<'a>> {
+        self.legs.iter().filter_map(move |leg| {
+            let mask = leg.inner.mask.filter(|_| Some(&leg.user) != viewer);
+            self.shown_as(leg, mask).map(|state| self.face(leg, state))
+        })
+    }
+
+    fn face<'a>(&'a self, leg: &'a Leg, state: Shown) -> Face<'a> {
+        Face {
             user: &leg.user,
             handle: &leg.handle,
-            state: self.shown(leg)?,
+            state,
             on_hold: leg.on_hold,
-            video_allowed: leg.video_allowed,
+            video_allowed: leg.video_allowed && leg.state.is_in_call(),
             host: leg.host,
             identity: leg.current_seat().map(|seat| seat.identity.as_str()),
-        })
+        }
     }
 }
 

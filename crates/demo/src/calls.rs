@@ -58,12 +58,13 @@ impl Calls {
         user: &str,
         device: &str,
         handle: &str,
+        call_waiting: bool,
     ) -> Result<CreateDeviceTokenResponse, Status> {
         let request = CreateDeviceTokenRequest {
             user_id: user.into(),
             device_id: device.into(),
             handle: handle.into(),
-            call_waiting: true,
+            call_waiting,
             validity_s: 0,
         };
         Ok(self.client.clone().create_device_token(request).await?.into_inner())

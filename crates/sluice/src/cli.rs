@@ -23,6 +23,7 @@ What listens where, by default:
   7881/tcp   sfu     media over TCP, for clients whose network drops UDP
   7882/udp   sfu     media; one port per shard, counting upwards
   7883/tcp   sfu     the control API (gRPC), with a bearer token
+  7884/tcp   rooms   the calls API (gRPC), with a bearer token
 
 Settings: defaults < ./sluice.toml or --config FILE < environment < flags.
 The flag --http-port of `sluice dev` is `http_port` in section [dev] of the file, and
@@ -115,14 +116,14 @@ pub(crate) struct DevFlags {
     #[arg(long, value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     grpc_port: Option<u16>,
-    /// The calls' gRPC API [default: 7884]
+    /// The calls API (gRPC), for a product's backend [default: 7884]
     #[arg(long, value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     calls_grpc_port: Option<u16>,
-    /// Folder for calls and the demo's messages; "" keeps them in memory [default: sluice-data]
-    #[arg(long, value_name = "FOLDER")]
+    /// Folder where calls and events are kept; empty for memory alone [default: ./sluice-data]
+    #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<String>,
+    data_dir: Option<String>,
     /// Media threads; 0 for one per core [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,6 +194,28 @@ pub(crate) struct RoomsFlags {
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]
     allow_dev_key_anywhere: bool,
+    #[command(flatten)]
+    calls: CallsFlags,
+}
+
+/// Those of `[rooms.calls]`.
+#[derive(Debug, Default, Args, Serialize)]
+pub(crate) struct CallsFlags {
+    /// Where the calls API (gRPC) listens [default: 127.0.0.1:7884]
+    #[arg(long = "calls-grpc", value_name = "IP:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<SocketAddr>,
+    #[command(flatten)]
+    store: StoreFlags,
+}
+
+/// Those of `[rooms.calls.store]`.
+#[derive(Debug, Default, Args, Serialize)]
+pub(crate) struct StoreFlags {
+    /// Folder where calls and events are kept; empty for memory alone [default: ./sluice-data]
+    #[arg(long = "data-dir", value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
 }
 
 /// Flags of `sluice token`.

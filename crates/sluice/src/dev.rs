@@ -14,7 +14,6 @@ use anyhow::Context as _;
 use rand::distr::{Alphanumeric, SampleString as _};
 use sluice_demo::origin::Origins;
 use sluice_rooms::Doors;
-use sluice_rooms::call_settings::Settings as Calls;
 use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
 
@@ -35,18 +34,24 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     let listener = observe::listen((settings.bind, settings.http_port).into(), "dev.http_port").await?;
     let http = listener.local_addr()?;
 
-    let given = !settings.grpc_token.is_empty();
-    let listens =
+    let calls =
         observe::listen((settings.bind, settings.calls_grpc_port).into(), "dev.calls_grpc_port").await?;
-    let calls_grpc = listens.local_addr()?;
+    let calls_address = calls.local_addr()?;
+
+    let given = !settings.grpc_token.is_empty();
     let secret = if given { settings.grpc_token.clone() } else { Secret::new(random_text(32)) };
-    let node = halves::start_node(&sfu_part(settings, secret.clone())).await?;
-    let data = (!settings.data.is_empty()).then(|| PathBuf::from(&settings.data));
-    let api = (reachable(calls_grpc), secret.clone());
+    let data = (!settings.data_dir.is_empty()).then(|| PathBuf::from(&settings.data_dir));
+    let api = (reachable(calls_address), secret.clone());
     let wiring = demo::Wiring::new(api, reachable(http), data.clone(), addresses(settings));
     let demo = wiring.start()?;
-    let calls = calls_part(&wiring, secret.clone(), data);
-    let rooms = rooms_part(http, node.grpc_address(), secret);
+    let mut rooms = rooms_part(http, calls_address, secret.clone());
+    if let Some(data) = data {
+        rooms.calls.store.path = data.join("calls").display().to_string();
+    }
+    wiring.point_at_demo(&mut rooms.calls);
+    let store = halves::open_store(&rooms, "dev.data_dir")?;
+    let node = halves::start_node(&sfu_part(settings, secret)).await?;
+    rooms.node = format!("http://{}", reachable(node.grpc_address()));
 
     let desk = token::Desk {
         mint: Box::new(|room, identity, name| {
@@ -64,15 +69,15 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     };
     let routes =
         page::routes().merge(demo.routes()).merge(token::routes(desk)).merge(observe::routes(metrics));
-    greet(settings, http, node.grpc_address(), calls_grpc);
+    greet(settings, http, node.grpc_address(), calls_address);
+    let doors = Doors { http: listener, calls: Some(calls) };
 
     // Rooms end first, so that clients hear of it while the node still carries their media; if either fails, both end.
     let (rooms_stop, node_stop) = (stop.child_token(), CancellationToken::new());
     // The open feeds of pages end first, or the HTTP server would wait for them.
     let demo_stop = rooms_stop.child_token();
     let serving = async {
-        let doors = Doors { http: listener, calls: Some(listens) };
-        let served = halves::serve_rooms(&rooms, calls, doors, routes, rooms_stop.clone()).await;
+        let served = halves::serve_rooms(&rooms, doors, store, routes, rooms_stop.clone()).await;
         demo_stop.cancel();
         node_stop.cancel();
         served
@@ -104,23 +109,16 @@ fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
     }
 }
 
-fn calls_part(wiring: &demo::Wiring, token: Secret, data: Option<PathBuf>) -> Calls {
-    let mut calls = Calls { grpc_token: token.reveal().to_owned(), ..Calls::default() };
-    if let Some(data) = data {
-        calls.store.path = data.join("calls").display().to_string();
-    }
-    wiring.point_at_demo(&mut calls);
-    calls
-}
-
-fn rooms_part(http: SocketAddr, grpc: SocketAddr, node_token: Secret) -> Rooms {
-    Rooms {
+fn rooms_part(http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
+    let mut rooms = Rooms {
         http,
-        node: format!("http://{}", reachable(grpc)),
-        node_token,
+        node_token: token.clone(),
         keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(),
         ..Rooms::default()
-    }
+    };
+    rooms.calls.grpc = Some(calls);
+    rooms.calls.grpc_token = token.reveal().to_owned();
+    rooms
 }
 
 /// Addresses that this process is known by, besides loopback.
@@ -155,12 +153,18 @@ fn greet(settings: &Dev, http: SocketAddr, grpc: SocketAddr, calls: SocketAddr) 
     } else {
         "with the token from your settings"
     };
+    let data = match settings.data_dir.as_str() {
+        "" => "in memory",
+        folder => folder,
+    };
     let mut text = format!(
         "\n  Sluice {} runs.\n\n  Open  {page}  in two windows: that is a call.\n\n  \
          Client SDKs   url ws://{}, key {DEV_KEY}, secret {DEV_SECRET}\n  \
          Tokens        sluice token --room demo --identity ann\n  \
          Media         udp {udp}, tcp {tcp_port}\n  \
-         gRPC          calls {calls}, node {grpc}, {token}\n  \
+         Calls' gRPC   {calls}, {token}\n  \
+         Node's gRPC   {grpc}, the same token\n  \
+         Data          {data}\n  \
          Metrics       {page}/metrics\n\n",
         env!("CARGO_PKG_VERSION"),
         page.trim_start_matches("http://"),

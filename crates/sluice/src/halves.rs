@@ -1,15 +1,16 @@
 //! `sluice sfu` and `sluice rooms`: the halves apart, and how this binary's settings become theirs.
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use sluice_rooms::Doors;
-use sluice_rooms::call_settings::Settings as Calls;
+use sluice_rooms::store::Store;
 use sluice_rooms::token::{Grants, TokenBuilder};
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::TokenFlags;
-use crate::settings::{Rooms, Sfu};
+use crate::settings::{Rooms, SettingError, Sfu};
 use crate::{observe, stop};
 
 /// Runs a node until a signal.
@@ -36,10 +37,18 @@ pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     observe::serve(settings.metrics, "rooms.metrics", stop.clone()).await?;
     let listener = observe::listen(settings.http, "rooms.http").await?;
+    let calls = match settings.calls.grpc {
+        Some(address) => Some(observe::listen(address, "rooms.calls.grpc").await?),
+        None => None,
+    };
+    let store = open_store(settings, "rooms.calls.store.path")?;
+    if calls.is_some() && settings.calls.grpc_token.is_empty() {
+        tracing::warn!("`rooms.calls.grpc_token` is empty: every program on this machine may make calls");
+    }
     tracing::info!(http = %listener.local_addr()?, node = settings.node, "rooms run");
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
-    let calls = Calls::default();
-    let serving = serve_rooms(settings, calls, listener, Router::new(), stop.clone());
+    let doors = Doors { http: listener, calls };
+    let serving = serve_rooms(settings, doors, store, Router::new(), stop.clone());
     stop::within(deadline, stop, serving).await
 }
 
@@ -51,14 +60,28 @@ pub(crate) async fn start_node(settings: &Sfu) -> anyhow::Result<sluice_sfu::Nod
     sluice_sfu::Node::start(settings.node()?).await.context("the node cannot start")
 }
 
-/// Serves clients, and `routes` beside them, until `stop`.
+/// Opens what must outlive the process; `setting` names the folder.
+///
+/// # Errors
+/// If another process has it, or it cannot be read or made.
+pub(crate) fn open_store(settings: &Rooms, setting: &str) -> Result<Arc<dyn Store>, SettingError> {
+    let store = &settings.calls.store;
+    store.open().map_err(|error| SettingError {
+        setting: setting.into(),
+        value: Some(store.path.clone()),
+        source: None,
+        problem: error.to_string(),
+    })
+}
+
+/// Serves clients and backends, and `routes` beside them, until `stop`.
 ///
 /// # Errors
 /// If the server fails.
 pub(crate) async fn serve_rooms(
     settings: &Rooms,
-    calls: Calls,
-    doors: impl Into<Doors>,
+    doors: Doors,
+    store: Arc<dyn Store>,
     routes: Router,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
@@ -72,10 +95,10 @@ pub(crate) async fn serve_rooms(
         ice_servers: settings.ice_servers.clone(),
         limits: settings.limits.clone(),
         timings: settings.timings.clone(),
-        calls,
+        calls: settings.calls.clone(),
         ..sluice_rooms::Settings::default()
     };
-    sluice_rooms::serve(rooms, doors, routes, stop).await.context("room management failed")
+    sluice_rooms::serve_with_store(rooms, doors, routes, stop, store).await.context("room management failed")
 }
 
 /// `sluice token`.

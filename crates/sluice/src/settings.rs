@@ -23,6 +23,8 @@ pub(crate) use environment::Environment;
 pub(crate) const DEV_KEY: &str = "devkey";
 /// Its secret.
 pub(crate) const DEV_SECRET: &str = "secret";
+/// In the working directory.
+const DATA_DIR: &str = "./sluice-data";
 /// Read from the working directory if no file is named.
 const DEFAULT_FILE: &str = "sluice.toml";
 
@@ -54,11 +56,12 @@ pub(crate) struct Dev {
     pub(crate) tcp_port: u16,
     pub(crate) udp_port: u16,
     pub(crate) grpc_port: u16,
-    pub(crate) calls_grpc_port: u16,
-    /// Folder for what outlives the process; in memory if empty.
-    pub(crate) data: String,
-    /// Bearer token of both gRPC APIs, the node's and the calls'; random if empty.
+    /// Bearer token of both gRPC APIs, the node's and that of calls; random if empty.
     pub(crate) grpc_token: Secret,
+    /// The calls API.
+    pub(crate) calls_grpc_port: u16,
+    /// Where calls and events are kept; empty: in memory.
+    pub(crate) data_dir: String,
     pub(crate) shards: u16,
     #[serde(deserialize_with = "list")]
     pub(crate) advertise: Vec<IpAddr>,
@@ -111,6 +114,8 @@ pub(crate) struct Rooms {
     pub(crate) ice_servers: Vec<sluice_rooms::IceServer>,
     pub(crate) limits: sluice_rooms::Limits,
     pub(crate) timings: sluice_rooms::Timings,
+    /// Ringing and consent.
+    pub(crate) calls: sluice_rooms::call_settings::Settings,
 }
 
 impl Default for Log {
@@ -127,9 +132,9 @@ impl Default for Dev {
             tcp_port: 7881,
             udp_port: 7882,
             grpc_port: 7883,
-            calls_grpc_port: 7884,
-            data: "sluice-data".into(),
             grpc_token: Secret::default(),
+            calls_grpc_port: 7884,
+            data_dir: DATA_DIR.into(),
             shards: 1,
             advertise: Vec::new(),
             allow_dev_key_anywhere: false,
@@ -174,8 +179,19 @@ impl Default for Rooms {
             ice_servers: Vec::new(),
             limits: sluice_rooms::Limits::default(),
             timings: sluice_rooms::Timings::default(),
+            calls: calls(),
         }
     }
+}
+
+/// On loopback, and with a store on disk: what was answered for must outlive the process.
+fn calls() -> sluice_rooms::call_settings::Settings {
+    let mut calls = sluice_rooms::call_settings::Settings {
+        grpc: Some((Ipv4Addr::LOCALHOST, 7884).into()),
+        ..sluice_rooms::call_settings::Settings::default()
+    };
+    calls.store.path = DATA_DIR.into();
+    calls
 }
 
 /// A value that never shows in logs.
@@ -333,20 +349,27 @@ impl Settings {
     }
 }
 
+/// Whatever is named like a secret, however deep it stands.
 fn hide_secrets(section: &mut toml::Value) {
-    let Some(table) = section.as_table_mut() else { return };
-    for (key, value) in table.iter_mut() {
-        match (key.as_str(), value) {
-            ("token" | "node_token" | "grpc_token" | "credential", toml::Value::String(text))
-                if !text.is_empty() =>
-            {
-                *text = "(hidden)".into()
+    const SECRETS: [&str; 5] = ["token", "node_token", "grpc_token", "credential", "secret"];
+    let hidden = || toml::Value::String("(hidden)".into());
+    match section {
+        toml::Value::Array(values) => values.iter_mut().for_each(hide_secrets),
+        toml::Value::Table(table) => {
+            for (key, value) in table.iter_mut() {
+                match (key.as_str(), value) {
+                    (name, toml::Value::String(text)) if SECRETS.contains(&name) => {
+                        if !text.is_empty() {
+                            *text = "(hidden)".into();
+                        }
+                    }
+                    ("keys", toml::Value::Table(keys)) => {
+                        keys.iter_mut().for_each(|(_, secret)| *secret = hidden())
+                    }
+                    (_, value) => hide_secrets(value),
+                }
             }
-            ("ice_servers", toml::Value::Array(servers)) => servers.iter_mut().for_each(hide_secrets),
-            ("keys", toml::Value::Table(keys)) => {
-                keys.iter_mut().for_each(|(_, secret)| *secret = toml::Value::String("(hidden)".into()));
-            }
-            _ => {}
         }
+        _ => {}
     }
 }

@@ -14,7 +14,6 @@ export interface Ports {
   tcp: number;
   udp: number;
   grpc: number;
-  /** The calls API. */
   calls: number;
 }
 
@@ -57,8 +56,7 @@ export async function startServer(test: string, listenOn = '127.0.0.1'): Promise
     [
       'dev',
       ...['--http-port', `${http}`, '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--grpc-port', `${grpc}`],
-      // In memory: what one run leaves must not meet the next.
-      ...['--calls-grpc-port', `${calls}`, '--data', ''],
+      ...['--calls-grpc-port', `${calls}`, '--data-dir', ''],
       ...elsewhere,
     ],
     { SLUICE_DEV_GRPC_TOKEN: control.token },
@@ -157,7 +155,7 @@ export async function ready(process: SluiceProcess, url: string): Promise<void> 
 
 export async function freePorts(): Promise<Ports> {
   const [http, tcp, grpc, calls, udp] = await Promise.all([freeTcp(), freeTcp(), freeTcp(), freeTcp(), freeUdp()]);
-  return { http, tcp, udp, grpc, calls };
+  return { http, tcp, grpc, calls, udp };
 }
 
 function freeTcp(): Promise<number> {

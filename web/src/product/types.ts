@@ -30,6 +30,8 @@ export interface Settings {
   whoMayCall: WhoMayCall;
   silenceUnknown: boolean;
   hideBusy: boolean;
+  /** A second call rings softly while one goes on; otherwise its caller sees "busy". */
+  callWaiting: boolean;
 }
 
 export type CallOutcome = 'answered' | 'missed' | 'declined' | 'cancelled' | 'noAnswer' | 'busy' | 'failed';

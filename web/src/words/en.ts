@@ -103,6 +103,8 @@ export const en = {
   nobody: 'Nobody',
   silenceUnknown: 'Silence unknown callers',
   silenceUnknownHint: 'People you neither know nor follow do not ring; you find a missed call.',
+  callWaiting: 'Let a second call ring',
+  callWaitingHint: 'Softly, while you are in a call. Otherwise its caller sees “busy”, and you find a missed call.',
   hideBusy: 'Hide that I am busy',
   hideBusyHint: 'Callers see “no answer” instead of “busy” or “declined”.',
   language: 'Language',

@@ -19,8 +19,12 @@ const LINK_MS: i64 = 7 * 24 * 3_600_000;
 
 /// With this the device connects to `/calls/v1`.
 pub(super) async fn device_token(State(app): State<Arc<App>>, me: Me) -> Result<Response, Refusal> {
-    let handle = app.world().account(&me.id)?.person.handle.clone();
-    let given = app.calls.device_token(&me.id, &me.device, &handle).await?;
+    let (handle, waiting) = {
+        let world = app.world();
+        let account = world.account(&me.id)?;
+        (account.person.handle.clone(), account.settings.call_waiting)
+    };
+    let given = app.calls.device_token(&me.id, &me.device, &handle, waiting).await?;
     answer(&json!({ "token": given.token, "expiresAtMs": given.expires_at_ms }))
 }
 

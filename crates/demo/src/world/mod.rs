@@ -51,7 +51,7 @@ pub(crate) enum WhoMayCall {
     Nobody,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct CallSettings {
     pub(crate) who_may_call: WhoMayCall,
@@ -59,6 +59,20 @@ pub(crate) struct CallSettings {
     pub(crate) silence_unknown: bool,
     /// Callers see "no answer" instead of "busy" and "declined".
     pub(crate) hide_busy: bool,
+    /// A second call rings softly while one goes on; otherwise its caller sees "busy".
+    #[serde(default = "yes")]
+    pub(crate) call_waiting: bool,
+}
+
+impl Default for CallSettings {
+    fn default() -> Self {
+        let who_may_call = WhoMayCall::default();
+        Self { who_may_call, silence_unknown: false, hide_busy: false, call_waiting: yes() }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What one person keeps about another.
@@ -198,6 +212,20 @@ impl World {
 
     pub(crate) fn session(&self, hash: &str) -> Option<&Session> {
         self.sessions.get(hash).filter(|session| self.accounts.contains_key(&session.person))
+    }
+
+    /// The devices that `person` is signed in on, the latest first.
+    fn devices(&self, person: &str) -> Vec<&str> {
+        let mut sessions: Vec<_> =
+            self.sessions.values().filter(|session| session.person == person).collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.since_ms));
+        let mut devices: Vec<&str> = Vec::new();
+        for session in sessions {
+            if !devices.contains(&session.device.as_str()) {
+                devices.push(&session.device);
+            }
+        }
+        devices
     }
 
     pub(crate) fn sign_out(&mut self, hash: &str) {

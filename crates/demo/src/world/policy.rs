@@ -1,8 +1,13 @@
 //! Whom Sluice may ring: the answers to its permission hook, from this product's own settings and block lists.
-use sluice_api::calls::v1::{AuthorizeCallRequest, AuthorizeCallResponse, CalleeVerdict, Verdict};
+use sluice_api::calls::v1::{
+    AuthorizeCallRequest, AuthorizeCallResponse, CalleeDevice, CalleeVerdict, Verdict,
+};
 
 use super::thread::Thread;
 use super::{Account, WhoMayCall, World};
+
+/// Devices named for one person: as many as Sluice rings.
+const DEVICES: usize = 16;
 
 impl World {
     /// `person` has blocked `other`.
@@ -26,12 +31,26 @@ impl World {
             verdict: self.verdict(caller, callee, &room).into(),
             handle: self.accounts.get(callee).map(|it| it.person.handle.clone()).unwrap_or_default(),
             hide_busy: self.accounts.get(callee).is_some_and(|it| it.settings.hide_busy),
-            ..CalleeVerdict::default()
+            devices: self.ringing_devices(callee),
         };
         AuthorizeCallResponse {
             callees: question.callee_user_ids.iter().map(verdict).collect(),
             limits: None,
             ttl_s: 0,
+        }
+    }
+
+    /// Which devices ring; none named: all that are connected. Without call waiting they are named, because a device that
+    /// announced it when it connected would otherwise keep it.
+    fn ringing_devices(&self, person: &str) -> Vec<CalleeDevice> {
+        match self.accounts.get(person) {
+            Some(account) if !account.settings.call_waiting => {
+                let devices = self.devices(person).into_iter().take(DEVICES);
+                devices
+                    .map(|device| CalleeDevice { device_id: device.to_owned(), call_waiting: false })
+                    .collect()
+            }
+            _ => Vec::new(),
         }
     }
 

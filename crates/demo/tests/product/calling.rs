@@ -281,6 +281,15 @@ async fn devices_and_links_are_made_for_whoever_asks() {
     let asked = product.calls.with(|state| state.device_tokens.pop().unwrap());
     assert_eq!((asked.user_id.as_str(), asked.device_id.as_str()), ("meera", "meera-laptop"));
     assert_eq!((asked.handle.as_str(), asked.call_waiting), ("@meera", true));
+    let alone =
+        json!({ "whoMayCall": "everyone", "silenceUnknown": false, "hideBusy": false, "callWaiting": false });
+    meera.put("/settings", Some(alone)).await;
+    meera.post("/device-token", json!({})).await;
+    assert!(!product.calls.with(|state| state.device_tokens.pop().unwrap()).call_waiting);
+    let question =
+        json!({ "caller": { "userId": "asha" }, "calleeUserIds": ["meera"], "media": "MEDIA_AUDIO" });
+    let named = &ask_hook(&product, &question).await["callees"][0]["devices"];
+    assert_eq!(*named, json!([{ "deviceId": "meera-laptop" }]), "also those that announced call waiting");
 
     let link = meera.post("/links", json!({ "media": "video", "lobby": true })).await;
     assert_eq!(link, json!({ "slug": "slug-of-the-link", "url": "/?link=slug-of-the-link" }));

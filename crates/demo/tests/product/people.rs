@@ -152,7 +152,9 @@ async fn settings_and_relations_reach_ones_other_pages() {
     let (meera, ravi) = (product.sign_in("meera").await, product.sign_in("ravi").await);
     let (mut page, mut other) = (meera.live().await, ravi.live().await);
     assert_eq!(meera.get("/settings").await["whoMayCall"], "everyone");
-    let wanted = json!({ "whoMayCall": "contacts", "silenceUnknown": true, "hideBusy": true });
+    assert_eq!(meera.get("/settings").await["callWaiting"], true);
+    let wanted =
+        json!({ "whoMayCall": "contacts", "silenceUnknown": true, "hideBusy": true, "callWaiting": false });
     assert_eq!(meera.put("/settings", Some(wanted.clone())).await, wanted);
     assert_eq!(page.next().await, ("settings".into(), wanted));
     meera.put("/follows/ravi", None).await;

@@ -12,7 +12,7 @@ mod memory;
 pub use embedded::{Durability, EmbeddedSettings, EmbeddedStore, OpenError};
 pub use memory::MemoryStore;
 
-/// How many documents [`Store::list`] asks for at once: a few hundred KiB of them, read in about a millisecond.
+/// How many documents [`Store::list`] asks for at once: a few hundred KiB of them, read in some milliseconds.
 const LIST_PAGE: usize = 256;
 
 /// A state of one document. Later states have greater revisions; those of different keys cannot be compared.

@@ -4,9 +4,11 @@
 #![allow(dead_code, reason = "the node and the client are those of other tests")]
 
 mod backend;
+mod device;
 mod events;
 mod life;
 mod refusals;
 mod restart;
+mod sockets;
 #[path = "../signalling/support/mod.rs"]
 mod support;

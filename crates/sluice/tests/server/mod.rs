@@ -29,13 +29,17 @@ pub(crate) fn token(room: &str, identity: &str) -> String {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let [http, tcp, grpc] = free_tcp_ports();
+        let [http, tcp, grpc, calls] = free_tcp_ports();
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = sluice();
-        command.args(["dev", "--log", "warn", "--calls-grpc-port", "0", "--data", ""]).stdout(Stdio::piped());
-        for (flag, port) in
-            [("--http-port", http), ("--tcp-port", tcp), ("--grpc-port", grpc), ("--udp-port", udp)]
-        {
+        command.args(["dev", "--log", "warn", "--data-dir", ""]).stdout(Stdio::piped());
+        for (flag, port) in [
+            ("--http-port", http),
+            ("--tcp-port", tcp),
+            ("--grpc-port", grpc),
+            ("--calls-grpc-port", calls),
+            ("--udp-port", udp),
+        ] {
             command.arg(flag).arg(port.to_string());
         }
         let mut child = command.spawn().unwrap();

@@ -62,7 +62,7 @@ const threads: RawThread[] = [
   ], 0),
   thread('t_lena', 'direct', '', ['asha', 'lena'], [call('asha', 4_400, 'video', 'declined', 0)], 0),
 ];
-let settings: Settings = { whoMayCall: 'everyone', silenceUnknown: false, hideBusy: false };
+let settings: Settings = { whoMayCall: 'everyone', silenceUnknown: false, hideBusy: false, callWaiting: true };
 
 function text(from: string, minutesAgo: number, line: string): Omit<Message, 'id' | 'threadId'> {
   return { kind: 'text', from, atMs: now - minutesAgo * MINUTE, text: line };

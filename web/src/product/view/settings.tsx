@@ -61,6 +61,13 @@ export function SettingsView({ product, onSignOut }: { product: Product; onSignO
             onChange={(silenceUnknown) => change({ silenceUnknown })}
           />
           <Switch
+            label={w.callWaiting}
+            hint={w.callWaitingHint}
+            testId="call-waiting"
+            on={settings?.callWaiting ?? true}
+            onChange={(callWaiting) => change({ callWaiting })}
+          />
+          <Switch
             label={w.hideBusy}
             hint={w.hideBusyHint}
             testId="hide-busy"
