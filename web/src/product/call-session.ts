@@ -104,7 +104,16 @@ export class CallSession {
 
   /** Silent at once; the server hears of it as soon as it can. */
   async hold(on: boolean): Promise<void> {
-    await Promise.all([this.media.get()?.setHold(on), this.#call?.hold(on)]);
+    const media = this.media.get();
+    const quiet = media?.setHold(on);
+    try {
+      await this.#call?.hold(on);
+    } catch (error) {
+      // The others know of no hold: what is heard follows what they see.
+      await media?.setHold(!on);
+      throw error;
+    }
+    await quiet;
   }
 
   async retry(): Promise<void> {
