@@ -7,8 +7,10 @@
 mod calls;
 mod hostile;
 mod latency;
+mod metrics;
 mod pairs;
 mod process;
+mod resources;
 mod server;
 mod switches;
 

@@ -15,20 +15,17 @@ use tokio::task::JoinSet;
 use crate::Findings;
 use crate::latency::Summary;
 use crate::process::Sample;
+use crate::resources::{Cost, Watch};
 use crate::server::{PathChoice, Server};
 
 /// How long a client may take until it hears and sees the other.
 const UNTIL_MEDIA: Duration = Duration::from_secs(30);
-/// The server's resources are looked at again this long after the last client left.
-const AFTERMATH: Duration = Duration::from_secs(30);
 /// Share of the packets sent within the measured time that must have come within it.
 const ENOUGH: f64 = 0.99;
 /// And besides that, packets that were on their way at either end.
 const IN_FLIGHT: f64 = 10.0;
 /// Share of the intended load below which the figures are of another load.
 const PRODUCED: f64 = 0.9;
-/// File descriptors that may stay, e.g. for a scrape that runs at that moment.
-const SPARE_FILES: usize = 4;
 
 /// Rooms of two clients that send audio and video to each other.
 #[derive(Debug, Args)]
@@ -42,6 +39,9 @@ pub(crate) struct Pairs {
     /// Video bitrate of each client, bits per second; 0 for audio only.
     #[arg(long, default_value_t = 300_000)]
     video_bitrate: u32,
+    /// Nobody sends anything: what those cost who are only there.
+    #[arg(long)]
+    idle: bool,
     /// Clients that may be joining at the same time.
     #[arg(long, default_value_t = 8)]
     joining: usize,
@@ -68,30 +68,28 @@ pub(crate) struct PairsFindings {
     first_media: Summary,
     audio_latency: Summary,
     video_latency: Summary,
-    server: Option<ServerCost>,
+    server: Option<Cost>,
     /// Cores that this program used.
     own_cores: f64,
     failures: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
-struct ServerCost {
-    before: Sample,
-    during: Sample,
-    after_30_s: Sample,
-    cores: f64,
-    cpu_ms_per_participant_second: f64,
-    rss_kib_per_participant: f64,
-}
-
 struct Member {
     client: Client,
-    sends: usize,
+    tracks: usize,
+}
+
+/// What each client sends.
+#[derive(Debug, Clone, Copy)]
+struct Sends {
+    audio: bool,
+    /// Bits per second; 0 for none.
+    video: u32,
 }
 
 impl Pairs {
     pub(crate) async fn run(self, server: &Server) -> anyhow::Result<PairsFindings> {
-        let before = sample(server)?;
+        let watch = Watch::start(server).await?;
         let mut failures = Vec::new();
         let members = self.ramp_up(server, &mut failures).await;
         eprintln!(
@@ -101,7 +99,7 @@ impl Pairs {
             self.seconds
         );
 
-        let (own_start, server_start) = (Sample::of_self()?, sample(server)?);
+        let (own_start, server_start) = (Sample::of_self()?, server.sample()?);
         let window = Instant::now();
         let start: Vec<Stats> = members.iter().map(|member| member.client.stats()).collect();
         for second in 1..=self.seconds {
@@ -112,16 +110,17 @@ impl Pairs {
         }
         let elapsed = window.elapsed();
         let end: Vec<Stats> = members.iter().map(|member| member.client.stats()).collect();
-        let (own_end, server_end) = (Sample::of_self()?, sample(server)?);
+        let (own_end, server_end) = (Sample::of_self()?, server.sample()?);
 
         let connected = members.len();
         let mut findings = self.judge(&members, &start, &end, elapsed, failures);
         findings.path = server.path;
         findings.own_cores = own_end.cores_since(&own_start);
         leave_all(members, &mut findings.failures).await;
-        if let (Some(before), Some(start), Some(during)) = (before, server_start, server_end) {
-            findings.server =
-                Some(aftermath(server, before, start, during, connected, &mut findings.failures).await?);
+        if let (Some(watch), Some(start), Some(during)) = (watch, server_start, server_end) {
+            let cost = watch.finish(server, start, during, connected).await?;
+            findings.failures.extend(cost.failures());
+            findings.server = Some(cost);
         }
         Ok(findings)
     }
@@ -130,7 +129,8 @@ impl Pairs {
         let gate = Arc::new(Semaphore::new(self.joining.max(1)));
         let done = Arc::new(AtomicUsize::new(0));
         let run = crate::server::now().as_millis();
-        let (video, total) = (self.video_bitrate, 2 * self.rooms);
+        let sends = Sends { audio: !self.idle, video: if self.idle { 0 } else { self.video_bitrate } };
+        let total = 2 * self.rooms;
         let lifetime = Duration::from_secs(self.seconds + 600);
         let mut joining = JoinSet::new();
         for index in 0..total {
@@ -138,7 +138,7 @@ impl Pairs {
             joining.spawn(async move {
                 let _place = gate.acquire().await;
                 let room = format!("pair-{run}-{}", index / 2);
-                let joined = join(&server, &room, index, video, lifetime).await;
+                let joined = join(&server, &room, index, sends, lifetime).await;
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if done.is_multiple_of(20) {
                     eprintln!("{done} of {total} joined");
@@ -154,15 +154,16 @@ impl Pairs {
             }
         }
         // Both of a room have joined now, so each must receive all that the other sends.
-        let expected = if self.video_bitrate > 0 { 2 } else { 1 };
-        let mut ready = Vec::new();
+        let expected = usize::from(sends.audio) + usize::from(sends.video > 0);
+        let mut there = Vec::new();
         for member in members {
-            match member.client.until(UNTIL_MEDIA, |stats| stats.received.len() >= expected).await {
-                Ok(_) => ready.push(member),
+            let ready = |stats: &Stats| stats.connected_after.is_some() && stats.received.len() >= expected;
+            match member.client.until(UNTIL_MEDIA, ready).await {
+                Ok(_) => there.push(member),
                 Err(error) => failures.push(format!("{} got no media: {error:#}", member.client.identity())),
             }
         }
-        ready
+        there
     }
 
     fn judge(
@@ -241,18 +242,19 @@ async fn join(
     server: &Server,
     room: &str,
     index: usize,
-    video: u32,
+    sends: Sends,
     lifetime: Duration,
 ) -> anyhow::Result<Member> {
     let options = Options { path: server.path.of(index), lifetime, ..Options::default() };
     let client = server.join(room, &format!("native-{index}"), options).await?;
-    client.publish_audio(AudioShape::default()).await.context("audio")?;
-    let mut sends = 1;
-    if video > 0 {
-        client.publish_video(VideoShape::single(640, 360, video)).await.context("video")?;
-        sends += 1;
+    if sends.audio {
+        client.publish_audio(AudioShape::default()).await.context("audio")?;
     }
-    Ok(Member { client, sends })
+    if sends.video > 0 {
+        client.publish_video(VideoShape::single(640, 360, sends.video)).await.context("video")?;
+    }
+    let tracks = usize::from(sends.audio) + usize::from(sends.video > 0);
+    Ok(Member { client, tracks })
 }
 
 /// Packets of each track that were sent between two moments.
@@ -282,7 +284,7 @@ fn progress(second: u64, members: &[Member]) {
             sent += stats.published.values().map(|track| track.packets).sum::<u64>();
         });
     }
-    let tracks: usize = members.iter().map(|member| member.sends).sum();
+    let tracks: usize = members.iter().map(|member| member.tracks).sum();
     eprintln!("{second:>4} s: {tracks} tracks, {sent} packets sent, {packets} received, {lost} lost");
 }
 
@@ -296,37 +298,6 @@ async fn leave_all(members: Vec<Member>, failures: &mut Vec<String>) {
             failures.push(format!("{error:#}"));
         }
     }
-}
-
-fn sample(server: &Server) -> anyhow::Result<Option<Sample>> {
-    server.server_pid.map(Sample::of).transpose()
-}
-
-async fn aftermath(
-    server: &Server,
-    before: Sample,
-    start: Sample,
-    during: Sample,
-    clients: usize,
-    failures: &mut Vec<String>,
-) -> anyhow::Result<ServerCost> {
-    eprintln!("everybody left; looking at the server again in {} s", AFTERMATH.as_secs());
-    tokio::time::sleep(AFTERMATH).await;
-    let after = sample(server)?.context("the server is gone")?;
-    if after.open_files > before.open_files + SPARE_FILES {
-        failures
-            .push(format!("{} files open after the load, {} before it", after.open_files, before.open_files));
-    }
-    let cores = during.cores_since(&start);
-    let participants = clients.max(1) as f64;
-    Ok(ServerCost {
-        before,
-        during,
-        after_30_s: after,
-        cores,
-        cpu_ms_per_participant_second: cores * 1e3 / participants,
-        rss_kib_per_participant: (during.rss_mib - before.rss_mib) * 1024.0 / participants,
-    })
 }
 
 impl Findings for PairsFindings {
@@ -352,18 +323,7 @@ impl Findings for PairsFindings {
         println!("{}", self.audio_latency.line("latency, audio"));
         println!("{}", self.video_latency.line("latency, video"));
         if let Some(cost) = &self.server {
-            println!(
-                "server                 {:.2} cores, {:.2} ms CPU a participant-second, {:.0} KiB memory a participant",
-                cost.cores, cost.cpu_ms_per_participant_second, cost.rss_kib_per_participant
-            );
-            for (name, at) in
-                [("before", cost.before), ("during", cost.during), ("30 s after", cost.after_30_s)]
-            {
-                println!(
-                    "  {name:<20} {:>8.1} MiB memory, {:>5} files, {:>3} threads",
-                    at.rss_mib, at.open_files, at.threads
-                );
-            }
+            cost.print();
         }
         println!("this program           {:.2} cores", self.own_cores);
     }

@@ -15,6 +15,8 @@ pub(crate) struct Sample {
     /// Seconds of CPU so far, user and system.
     pub(crate) cpu_seconds: f64,
     pub(crate) rss_mib: f64,
+    /// Of it what the program allocated; the rest are pages of its file, read in as they are needed.
+    pub(crate) allocated_mib: f64,
     pub(crate) open_files: usize,
     pub(crate) threads: usize,
 }
@@ -29,11 +31,15 @@ impl Sample {
         };
         let (ticks, threads) =
             cpu_ticks(&read("stat")?).with_context(|| format!("/proc/{pid}/stat is not understood"))?;
-        let rss_kib =
-            rss_kib(&read("status")?).with_context(|| format!("/proc/{pid}/status has no VmRSS"))?;
+        let status = read("status")?;
+        let mib = |field: &str| {
+            let kib = kib(&status, field).with_context(|| format!("/proc/{pid}/status has no {field}"))?;
+            anyhow::Ok(kib as f64 / 1024.0)
+        };
+        let (rss_mib, allocated_mib) = (mib("VmRSS:")?, mib("RssAnon:")?);
         let open_files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
         let cpu_seconds = ticks as f64 / TICKS_PER_SECOND;
-        Ok(Self { at: Instant::now(), cpu_seconds, rss_mib: rss_kib as f64 / 1024.0, open_files, threads })
+        Ok(Self { at: Instant::now(), cpu_seconds, rss_mib, allocated_mib, open_files, threads })
     }
 
     /// Our own.
@@ -55,8 +61,8 @@ fn cpu_ticks(stat: &str) -> Option<(u64, usize)> {
     Some((number(11)? + number(12)?, usize::try_from(number(17)?).ok()?))
 }
 
-fn rss_kib(status: &str) -> Option<u64> {
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.split_whitespace().next()?.parse().ok()
+fn kib(status: &str, field: &str) -> Option<u64> {
+    status.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -73,7 +79,12 @@ mod tests {
     #[test]
     fn this_process_has_memory_files_and_a_clock_that_runs() {
         let before = Sample::of_self().unwrap();
-        assert!(before.rss_mib > 1.0 && before.open_files >= 3 && before.threads >= 1);
+        assert!(
+            before.rss_mib > before.allocated_mib
+                && before.allocated_mib > 0.1
+                && before.open_files >= 3
+                && before.threads >= 1
+        );
         let began = Instant::now();
         while began.elapsed() < Duration::from_millis(60) {
             std::hint::spin_loop();

@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sluice_client::{Client, Options, Path};
 
+use crate::metrics::Metrics;
+use crate::process::Sample;
+
 /// Which server, and which way in.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Server {
@@ -20,6 +23,9 @@ pub(crate) struct Server {
     /// Its secret.
     #[arg(long, global = true, default_value = "secret", env = "SLUICE_SECRET", hide_env_values = true)]
     pub(crate) secret: String,
+    /// Where the node's metrics are, e.g. `http://127.0.0.1:9090`; by default where clients connect, as with `sluice dev`.
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) metrics: Option<String>,
     /// Process id of the server, to report its CPU, memory and file descriptors.
     #[arg(long, global = true, value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
@@ -49,6 +55,25 @@ impl PathChoice {
 }
 
 impl Server {
+    /// Its process now, if it was named.
+    ///
+    /// # Errors
+    /// If there is no such process.
+    pub(crate) fn sample(&self) -> anyhow::Result<Option<Sample>> {
+        self.server_pid.map(Sample::of).transpose()
+    }
+
+    /// What the server counts at this moment.
+    ///
+    /// # Errors
+    /// If it does not say.
+    pub(crate) async fn metrics(&self) -> anyhow::Result<Metrics> {
+        let url = self.metrics.as_deref().unwrap_or(&self.url);
+        Metrics::read(url)
+            .await
+            .context("the server's metrics cannot be read; name their place with --metrics")
+    }
+
     /// Joins a room.
     pub(crate) async fn join(&self, room: &str, identity: &str, options: Options) -> anyhow::Result<Client> {
         Client::connect(&self.url, &self.token(room, identity)?, options).await

@@ -29,6 +29,10 @@ pub struct Counters {
     pub key_frame_requests_received: u64,
     /// Layer changes.
     pub switches: u64,
+    /// Sequence numbers left out, because a layer change cut a frame short: receivers miss them on purpose.
+    pub numbers_left_out: u64,
+    /// Those of them that the end of the frame took after all.
+    pub numbers_filled: u64,
     /// Data messages forwarded, a receiver each.
     pub messages_out: u64,
     /// Data messages refused.

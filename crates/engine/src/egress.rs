@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use sluice_forward::{KeyFrameQuota, Meter, Switcher};
+use sluice_forward::{KEY_FRAME_QUOTA, Meter, Quota, Switcher};
 use sluice_rtp::Codec;
 
 use crate::transport::{Mid, OutStream};
@@ -18,7 +18,7 @@ pub(crate) struct Egress {
     /// The subscriber lost the picture (PLI): a key frame of the present layer is due.
     pub(crate) lost_picture: bool,
     /// Bounds what one broken receiver can make everybody pay.
-    pub(crate) quota: KeyFrameQuota,
+    pub(crate) quota: Quota,
     pub(crate) meter: Meter,
     pub(crate) totals: EgressTotals,
 }
@@ -44,7 +44,7 @@ impl Egress {
             payload_type: None,
             payload_generation: 0,
             lost_picture: false,
-            quota: KeyFrameQuota::new(now),
+            quota: Quota::new(now, KEY_FRAME_QUOTA),
             meter: Meter::new(now),
             totals: EgressTotals::default(),
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use sluice_forward::{Packet, Verdict};
+use sluice_forward::{Hole, Packet, Verdict};
 use sluice_rtp::{MediaKind, Timestamp};
 
 use crate::demux::SessionKey;
@@ -63,6 +63,8 @@ impl Shard {
                 continue;
             };
             self.counters.packets_out += 1;
+            self.counters.numbers_left_out += u64::from(sent.hole == Some(Hole::Left));
+            self.counters.numbers_filled += u64::from(sent.hole == Some(Hole::Filled));
             if sent.seam {
                 self.counters.switches += 1;
                 self.emit_subscription(subscriber.session, subscriber.subscription);
@@ -121,6 +123,7 @@ impl Shard {
 /// What was sent.
 struct Sent {
     seam: bool,
+    hole: Option<Hole>,
 }
 
 /// Offers a packet to one subscription; `None` if it does not want it.
@@ -170,5 +173,5 @@ fn offer(
     egress.totals.bytes += packet.payload.len() as u64;
     egress.totals.switches += u64::from(forward.seam);
     egress.meter.on_packet(packet.received, packet.payload.len(), Timestamp(packet.timestamp));
-    Some(Sent { seam: forward.seam })
+    Some(Sent { seam: forward.seam, hole: forward.hole })
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use sluice_forward::{KeyFrameRequests, Meter, Timeline, Voice};
+use sluice_forward::{Allowance, KeyFrameRequests, Meter, Quota, Timeline, Voice};
 use sluice_rtp::{Codec, FrameInfo, MediaKind, ReadError, Timestamp};
 use smallvec::SmallVec;
 
@@ -22,6 +22,10 @@ const OVERTAKEN: Duration = Duration::from_millis(300);
 /// Fewer would take a lost packet for the end of a layer; more would keep viewers of a slow camera waiting.
 const SIBLING_FRAMES: u32 = 5;
 
+/// How often a publication may change: each change costs every subscriber an allocation, and a publisher could change its codec
+/// or its size with every packet. At once as many as a start with three layers needs; what is beyond is told a little later.
+const CHANGES: Allowance = Allowance { burst: 8, refill: Duration::from_millis(500) };
+
 /// A publication.
 pub(crate) struct Publication {
     pub(crate) spec: PublicationSpec,
@@ -32,6 +36,9 @@ pub(crate) struct Publication {
     /// Grows with each change of `payload`, so that subscribers look their number up again. Zero: none yet.
     pub(crate) payload_generation: u32,
     pub(crate) layers: SmallVec<[Layer; 3]>,
+    /// Something changed that was not told yet.
+    untold: bool,
+    changes: Quota,
     pub(crate) timeline: Timeline,
     /// Who speaks; heard only if it is audio.
     pub(crate) voice: Voice,
@@ -115,7 +122,7 @@ pub(crate) struct Arrival {
     /// `None`: padding, which belongs to no frame.
     pub(crate) frame: Option<FrameInfo>,
     pub(crate) playout: Instant,
-    /// Codec or the set of active layers changed.
+    /// A change of codec, sizes or active layers is to be told.
     pub(crate) changed: bool,
 }
 
@@ -137,6 +144,8 @@ impl Publication {
             payload_type: 0,
             payload_generation: 0,
             layers: SmallVec::new(),
+            untold: false,
+            changes: Quota::new(now, CHANGES),
             timeline: Timeline::new(clock_rate),
             voice: Voice::new(now),
             subscribers: Vec::new(),
@@ -260,7 +269,15 @@ impl Publication {
                 sibling.sibling_frames = sibling.sibling_frames.saturating_add(1);
             }
         }
-        Some(Arrival { layer: number, frame, playout, changed })
+        self.untold |= changed;
+        Some(Arrival { layer: number, frame, playout, changed: self.take_change(now) })
+    }
+
+    /// Whether a change is to be told now.
+    fn take_change(&mut self, now: Instant) -> bool {
+        let tell = self.untold && self.changes.take(now);
+        self.untold &= !tell;
+        tell
     }
 
     /// A sender report (RFC 3550 section 6.4.1) ties a layer's time to the others'.
@@ -270,16 +287,15 @@ impl Publication {
         }
     }
 
-    /// Notices layers that stopped; true if any did.
+    /// Notices layers that stopped; true if that, or another change, is to be told.
     pub(crate) fn notice_silence(&mut self, now: Instant) -> bool {
-        let mut changed = false;
         for layer in &mut self.layers {
             if layer.active && !layer.is_active(now) {
                 layer.active = false;
-                changed = true;
+                self.untold = true;
             }
         }
-        changed
+        self.take_change(now)
     }
 
     pub(crate) fn status(&self) -> PublicationStatus {

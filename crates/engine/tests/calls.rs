@@ -172,6 +172,30 @@ fn a_lost_picture_is_asked_of_the_publisher_once_for_all() {
 }
 
 #[test]
+fn a_camera_that_changes_its_size_with_every_frame_does_not_keep_the_room_busy() {
+    let (mut world, mut cameras, alice, _bob) = simulcast();
+    film(&mut world, &mut cameras, alice, 2 * SECOND);
+    let before = world.events.len();
+    for frame in 1..=60 {
+        cameras[0].size = (320 + frame, 180);
+        cameras[0].key = true;
+        film(&mut world, &mut cameras, alice, Duration::from_millis(33));
+    }
+    let widths = |world: &World| -> Vec<u32> {
+        let changed = world.events[before..].iter().filter_map(|event| match event {
+            EventKind::PublicationChanged { publication, .. } => Some(publication.spec.layers[0].width),
+            _ => None,
+        });
+        changed.collect()
+    };
+    // Eight at once, then two a second.
+    let told = widths(&world).len();
+    assert!((2..=13).contains(&told), "{told} changes told of 60");
+    film(&mut world, &mut cameras, alice, SECOND);
+    assert_eq!(widths(&world).last(), Some(&380), "the last one is told, though later");
+}
+
+#[test]
 fn a_muted_camera_is_silent_until_it_is_unmuted() {
     let (mut world, mut cameras, alice, bob) = simulcast();
     film(&mut world, &mut cameras, alice, 2 * SECOND);

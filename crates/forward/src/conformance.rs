@@ -49,6 +49,9 @@ pub struct Report {
     pub key_frames: u64,
     /// Sequence numbers between the first and the last that never came.
     pub missing: u64,
+    /// Of the missing, those that stand alone between a frame cut short and the start of a key frame: what a switch leaves out
+    /// on purpose looks like that. A loss may look so too; count what was left out at its source to tell.
+    pub missing_at_seams: u64,
     /// Faults altogether.
     pub fault_count: u64,
     /// The first faults, with the extended sequence number at which each was found.
@@ -168,6 +171,8 @@ impl Conformance {
             self.same_frame(seq, lost, &frame, &frame_before, before.marker);
         } else {
             self.report.frames += 1;
+            let seam = lost == 1 && !frame_before.frame_end && frame.starts_key_frame();
+            self.report.missing_at_seams += u64::from(seam);
             self.next_frame(seq, lost, &frame, &frame_before);
         }
         self.count_key_frame(&seen);

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::quota::Allowance;
+
 /// The shortest time between two requests. Shorter asks again before the first answer can be here, and each answer costs
 /// ten times a common frame; longer leaves a new viewer in the dark.
 const SHORTEST: Duration = Duration::from_millis(200);
@@ -77,38 +79,10 @@ impl<K: Copy + PartialEq> KeyFrameRequests<K> {
 }
 
 /// How many key frames one receiver may ask for. A broken receiver that asks for ever would make all others pay.
-#[derive(Clone, Debug)]
-pub struct KeyFrameQuota {
-    left: u32,
-    refilled: Instant,
-}
-
-impl KeyFrameQuota {
-    /// A receiver may ask so often at once: enough for a page of tiles that appear together.
-    pub const BURST: u32 = 16;
-    /// And once more per this time. Shorter spares nobody; longer would leave a receiver on a bad link with a frozen picture.
-    pub const REFILL: Duration = Duration::from_millis(500);
-
-    /// A full quota.
-    pub fn new(now: Instant) -> Self {
-        KeyFrameQuota { left: Self::BURST, refilled: now }
-    }
-
-    /// Takes one request out of the quota; false when it is used up.
-    pub fn take(&mut self, now: Instant) -> bool {
-        let elapsed = now.saturating_duration_since(self.refilled);
-        let earned = elapsed.as_millis() / Self::REFILL.as_millis();
-        if earned > 0 {
-            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
-            self.left = self.left.saturating_add(earned).min(Self::BURST);
-            let rest = Duration::from_millis((elapsed.as_millis() % Self::REFILL.as_millis()) as u64);
-            self.refilled = now.checked_sub(rest).unwrap_or(now);
-        }
-        let allowed = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        allowed
-    }
-}
+///
+/// At once as many as a page of tiles that appear together needs, then one each half second: shorter spares nobody, longer
+/// would leave a receiver on a bad link with a frozen picture.
+pub const KEY_FRAME_QUOTA: Allowance = Allowance { burst: 16, refill: Duration::from_millis(500) };
 
 #[cfg(test)]
 mod tests {
@@ -159,15 +133,5 @@ mod tests {
         assert!(requests.is_waited_for());
         requests.give_up('b');
         assert!(!requests.poll(now, NEAR));
-    }
-
-    #[test]
-    fn a_receiver_that_asks_for_ever_is_held_to_its_quota() {
-        let start = Instant::now();
-        let mut quota = KeyFrameQuota::new(start);
-        let allowed = (0..600u32).filter(|tick| quota.take(start + 100 * MS * *tick)).count();
-        // 16 at once, and two each second of the minute.
-        assert!((130..=136).contains(&allowed), "{allowed}");
-        assert!(quota.take(start + Duration::from_secs(120)));
     }
 }

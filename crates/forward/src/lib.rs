@@ -19,6 +19,7 @@ mod loudest;
 mod marks;
 mod meter;
 mod picture;
+mod quota;
 mod renumber;
 mod run;
 mod selector;
@@ -28,12 +29,13 @@ mod timeline;
 
 pub use allocator::{Claim, Grant, Ladder, Pause, Plan, Rung, Standing, allocate, typical_bitrate};
 pub use budget::{Budget, Cadence, EstimateWindow};
-pub use keyframes::{KeyFrameQuota, KeyFrameRequests};
+pub use keyframes::{KEY_FRAME_QUOTA, KeyFrameRequests};
 pub use loudest::Loudest;
 pub use meter::Meter;
+pub use quota::{Allowance, Quota};
 pub use selector::{Layer, Quality, Wish, select, temporal_limit, wanted};
 pub use speaker::{ActiveSpeakers, DominantSpeaker, Indicator, Voice};
-pub use switcher::{DropReason, Forward, LATE, Packet, Switcher, Verdict};
+pub use switcher::{DropReason, Forward, Hole, LATE, Packet, Switcher, Verdict};
 pub use timeline::Timeline;
 
 /// The encodings that one publication may have. WebRTC publishers send three at most.

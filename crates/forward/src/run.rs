@@ -72,8 +72,12 @@ impl Run {
     /// Whether a late packet belongs into a hole of this run, which is over. Behind a cut frame its very end may follow, on the
     /// number that was skipped: then the frame is whole.
     pub(crate) fn may_fill(&self, packet: &Packet) -> bool {
-        let end = self.is_cut() && packet.frame.frame_end && packet.seq == self.newest.seq.wrapping_add(1);
-        packet.seq < self.newest.seq || end
+        packet.seq < self.newest.seq || self.is_end_of_cut(packet)
+    }
+
+    /// Whether a packet is all that the cut frame lacks behind its newest packet.
+    pub(crate) fn is_end_of_cut(&self, packet: &Packet) -> bool {
+        self.is_cut() && packet.frame.frame_end && packet.seq == self.newest.seq.wrapping_add(1)
     }
 
     /// The picture numbers of the packet that the run began with.

@@ -55,6 +55,17 @@ pub struct Forward {
     pub vp8: Option<Vp8Rewrite>,
     /// The first packet after a switch or a start.
     pub seam: bool,
+    /// What it does to the number that is left out behind a frame that a switch cut short.
+    pub hole: Option<Hole>,
+}
+
+/// A number that the receiver misses on purpose: it keeps the half of one frame from joining the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hole {
+    /// The number before this packet stays empty.
+    Left,
+    /// This packet is the end of the frame that was cut, and takes the number: nothing is missing any more.
+    Filled,
 }
 
 /// Why a packet does not go out.
@@ -96,6 +107,8 @@ pub struct Switcher {
     seen: [Option<u64>; MAX_LAYERS],
     /// The number that the next run starts with, unless it skips one.
     next: u64,
+    /// The run that ended last was cut inside a frame, so a number before `next` is left out.
+    cut: bool,
     /// Numbers that went out: none goes out twice.
     sent: Marks<16>,
     clock: OutClock,
@@ -113,6 +126,7 @@ impl Switcher {
             left: None,
             seen: [None; MAX_LAYERS],
             next: u64::from(first_seq),
+            cut: false,
             sent: Marks::new(),
             clock: OutClock::new(codec),
             picture: LastPicture::default(),
@@ -217,6 +231,7 @@ impl Switcher {
             timestamp: placed.timestamp,
             vp8: placed.vp8,
             seam: false,
+            hole: None,
         })
     }
 
@@ -230,13 +245,15 @@ impl Switcher {
         let vp8 = packet.frame.vp8.and_then(|vp8| run.first_picture(&vp8, &mut self.picture));
         self.run = Some(run);
         self.sent.mark(seq);
-        Verdict::Forward(Forward { seq, timestamp: packet.timestamp.advance(shift), vp8, seam: true })
+        let hole = std::mem::take(&mut self.cut).then_some(Hole::Left);
+        Verdict::Forward(Forward { seq, timestamp: packet.timestamp.advance(shift), vp8, seam: true, hole })
     }
 
     /// Ends the present run. A frame that was cut short costs one number, so that its half never joins the next frame.
     fn close(&mut self) -> Option<Run> {
         let run = self.run.take()?;
-        self.next = run.newest_out().wrapping_add(1 + u64::from(run.is_cut()));
+        self.cut = run.is_cut();
+        self.next = run.newest_out().wrapping_add(1 + u64::from(self.cut));
         Some(run)
     }
 
@@ -250,10 +267,11 @@ impl Switcher {
         if left.run.layer() != packet.layer || !left.run.may_fill(packet) {
             return None;
         }
+        let hole = left.run.is_end_of_cut(packet).then_some(Hole::Filled);
         let placed = left.run.place(packet, self.max_temporal, &mut LastPicture::default()).ok()?;
         if !self.sent.mark(placed.seq) {
             return None;
         }
-        Some(Forward { seq: placed.seq, timestamp: placed.timestamp, vp8: placed.vp8, seam: false })
+        Some(Forward { seq: placed.seq, timestamp: placed.timestamp, vp8: placed.vp8, seam: false, hole })
     }
 }

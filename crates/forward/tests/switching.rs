@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use proptest::prelude::*;
 use sluice_forward::conformance::{Conformance, Report};
-use sluice_forward::{DropReason, Forward, Packet, Switcher, Timeline, Verdict};
+use sluice_forward::{DropReason, Forward, Hole, Packet, Switcher, Timeline, Verdict};
 use sluice_rtp::{Codec, FrameInfo, Timestamp, read};
 
 const FRAME: Duration = Duration::from_nanos(33_333_333);
@@ -269,7 +269,7 @@ impl Story {
         let packets: Vec<Sent> = self.in_flight.drain(..arrived).collect();
         for packet in packets {
             let (verdict, frame) = self.switch(&packet);
-            let Verdict::Forward(Forward { seq, timestamp, vp8, seam }) = verdict else {
+            let Verdict::Forward(Forward { seq, timestamp, vp8, seam, .. }) = verdict else {
                 continue;
             };
             self.seams += u32::from(seam);
@@ -598,12 +598,23 @@ impl ByHand {
 
     /// A packet that arrives after `millis`. In `shape`, `k` is a key frame, `<` its first packet and `>` its last.
     fn on(&mut self, millis: u64, layer: u8, seq: u64, time: u32, shape: &str) -> Result<u64, DropReason> {
+        self.send(millis, layer, seq, time, shape).map(|forward| forward.seq)
+    }
+
+    fn send(
+        &mut self,
+        millis: u64,
+        layer: u8,
+        seq: u64,
+        time: u32,
+        shape: &str,
+    ) -> Result<Forward, DropReason> {
         let payload = [if shape.contains('<') { 0x10 } else { 0 }, u8::from(!shape.contains('k')), 0, 0];
         let frame = read(Codec::Vp8, &payload, shape.contains('>')).expect("a whole descriptor");
         let at = self.start + Duration::from_millis(millis);
         let packet = Packet { layer, seq, timestamp: Timestamp(time), playout: at, arrived: at, frame };
         match self.switcher.on_packet(&packet) {
-            Verdict::Forward(forward) => Ok(forward.seq),
+            Verdict::Forward(forward) => Ok(forward),
             Verdict::Drop(reason) => Err(reason),
         }
     }
@@ -626,6 +637,29 @@ fn a_frame_cut_short_costs_one_number_and_only_its_own_end_may_take_it() {
     );
     assert_eq!(node.on(47, 0, 13, 3_000, ">"), Ok(3), "with its end it is whole");
     assert_eq!(node.on(73, 1, 501, 3_009, "<>"), Ok(5));
+}
+
+#[test]
+fn what_is_left_out_and_what_fills_it_is_told_so_that_it_can_be_counted() {
+    let mut node = ByHand::new(0);
+    let mut hole = |millis, layer, seq, time, shape: &str| {
+        let forward = node.send(millis, layer, seq, time, shape).expect("it is forwarded");
+        if forward.seam {
+            node.switcher.set_target(Some(1 - layer));
+        }
+        forward.hole
+    };
+    assert_eq!(hole(0, 0, 10, 0, "k<>"), None, "a beginning leaves nothing out");
+    assert_eq!(hole(33, 0, 11, 3_000, "<"), None);
+    assert_eq!(hole(40, 1, 500, 9, "k<>"), Some(Hole::Left));
+    assert_eq!(hole(47, 0, 12, 3_000, ">"), Some(Hole::Filled));
+    assert_eq!(hole(73, 0, 13, 6_000, "k<>"), None, "nothing was cut");
+    // A pause cuts as well; what goes on later leaves the number out.
+    assert_eq!(hole(100, 0, 14, 9_000, "<"), None);
+    node.switcher.set_target(None);
+    node.switcher.set_target(Some(0));
+    let forward = node.send(133, 0, 16, 12_000, "k<>").expect("a key frame begins");
+    assert_eq!(forward.hole, Some(Hole::Left));
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! The control plane: from calls of the API to commands of shards.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +9,7 @@ use sluice_engine::id::RoomId;
 use sluice_engine::model::{RoomEndReason, RoomSettings};
 use sluice_engine::{Command, EventKind, Reply, RoomAction};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::convert;
@@ -36,7 +36,8 @@ pub(crate) struct Control {
     shards: Vec<ShardHandle>,
     directory: Directory,
     pub(crate) events: Arc<EventLog>,
-    draining: AtomicBool,
+    /// Cancelled when the node begins to drain.
+    draining: CancellationToken,
     drain_deadline: Mutex<Option<AbortHandle>>,
 }
 
@@ -47,7 +48,7 @@ impl Control {
             shards,
             directory: Directory::default(),
             events: Arc::new(events),
-            draining: AtomicBool::new(false),
+            draining: CancellationToken::new(),
             drain_deadline: Mutex::default(),
         }
     }
@@ -109,7 +110,7 @@ impl Control {
 
     /// Stops taking new rooms, and ends the others after `deadline`, if any. Answers how many there are.
     pub(crate) fn drain(self: &Arc<Self>, deadline: Option<Duration>) -> usize {
-        self.draining.store(true, Ordering::Release);
+        self.draining.cancel();
         let deadline_ms = deadline.map_or(0, |deadline| unix_ms(SystemTime::now() + deadline));
         let kind = api::event::Kind::NodeDraining(api::NodeDraining { deadline_ms });
         self.events.append("", SystemTime::now(), kind);
@@ -127,7 +128,12 @@ impl Control {
     }
 
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
+        self.draining.is_cancelled()
+    }
+
+    /// Comes back once the node drains.
+    pub(crate) async fn until_draining(&self) {
+        self.draining.cancelled().await;
     }
 
     /// Forgets the deadline of a drain: the node ends.

@@ -7,9 +7,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use futures_util::Stream;
 use futures_util::stream;
+use prost::Message as _;
 use sluice_api::sfu::v1 as api;
 use tokio::sync::watch;
 use tonic::Status;
+
+use crate::event_ring::EventRing;
 
 /// Events copied from the log at once; a watcher never holds more.
 const PAGE: usize = 256;
@@ -17,9 +20,8 @@ const PAGE: usize = 256;
 /// The newest events of a node. Numbers begin with 1 at each boot.
 pub(crate) struct EventLog {
     boot_id: String,
-    capacity: usize,
     max_watchers: usize,
-    ring: Mutex<VecDeque<Arc<api::Event>>>,
+    ring: Mutex<EventRing>,
     /// Written only while the ring is locked.
     progress: watch::Sender<Progress>,
     watchers: AtomicUsize,
@@ -38,9 +40,8 @@ impl EventLog {
     pub(crate) fn new(boot_id: String, capacity: usize, max_watchers: usize) -> Self {
         EventLog {
             boot_id,
-            capacity,
             max_watchers,
-            ring: Mutex::default(),
+            ring: Mutex::new(EventRing::new(capacity)),
             progress: watch::Sender::default(),
             watchers: AtomicUsize::new(0),
         }
@@ -66,10 +67,7 @@ impl EventLog {
         let sequence = self.last() + 1;
         let room_id = room_id.to_owned();
         let event = api::Event { sequence, at_ms: unix_ms(at), room_id, kind: Some(kind) };
-        if ring.len() == self.capacity {
-            ring.pop_front();
-        }
-        ring.push_back(Arc::new(event));
+        ring.push(&event);
         self.progress.send_modify(|progress| progress.last = sequence);
     }
 
@@ -95,7 +93,7 @@ impl EventLog {
         let (after, reset) = {
             let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
             let last = self.last();
-            let kept = ring.front().map_or(last, |oldest| oldest.sequence - 1)..=last;
+            let kept = ring.before_oldest().unwrap_or(last)..=last;
             let resumable = request.boot_id == self.boot_id && kept.contains(&request.after_sequence);
             match (request.boot_id.is_empty(), resumable) {
                 (true, _) => (last, false),
@@ -121,10 +119,10 @@ impl EventLog {
     }
 
     /// The events behind `after`, a page at most; an error if some of them are gone.
-    fn page(&self, after: u64, page: &mut VecDeque<Arc<api::Event>>) -> Result<(), Status> {
+    fn page(&self, after: u64, page: &mut VecDeque<Vec<u8>>) -> Result<(), Status> {
         let ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let last = self.last();
-        let before_oldest = ring.front().map_or(last, |oldest| oldest.sequence - 1);
+        let before_oldest = ring.before_oldest().unwrap_or(last);
         if after < before_oldest {
             return Err(Status::data_loss(
                 "events were lost, or this watcher is too slow: watch again, and fetch snapshots if told to",
@@ -132,7 +130,7 @@ impl EventLog {
         }
         // Numbers in the ring are consecutive: a gap clears it.
         let skip = usize::try_from(after - before_oldest).unwrap_or(usize::MAX);
-        page.extend(ring.iter().skip(skip).take(PAGE).cloned());
+        page.extend(ring.read(skip, PAGE));
         Ok(())
     }
 }
@@ -160,15 +158,19 @@ struct Watcher {
     place: Place,
     known: watch::Receiver<Progress>,
     after: u64,
-    page: VecDeque<Arc<api::Event>>,
+    /// Encoded.
+    page: VecDeque<Vec<u8>>,
 }
 
 impl Watcher {
     async fn next(&mut self) -> Result<api::Event, Status> {
         loop {
             if let Some(event) = self.page.pop_front() {
+                let event = api::Event::decode(&event[..]);
+                let event =
+                    event.map_err(|error| Status::internal(format!("a kept event is broken: {error}")))?;
                 self.after = event.sequence;
-                return Ok((*event).clone());
+                return Ok(event);
             }
             let closed = self.known.borrow_and_update().closed;
             self.place.0.page(self.after, &mut self.page)?;

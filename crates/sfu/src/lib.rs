@@ -16,6 +16,7 @@ mod auth;
 mod control;
 mod convert;
 mod directory;
+mod event_ring;
 mod events;
 mod media;
 mod node;

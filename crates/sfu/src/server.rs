@@ -62,11 +62,11 @@ impl GrpcServer {
     ) -> Result<(), tonic::transport::Error> {
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<SfuServer<SfuService>>().await;
-        let sfu = SfuServer::new(SfuService::new(control))
+        let sfu = SfuServer::new(SfuService::new(control.clone()))
             .max_decoding_message_size(MAX_REQUEST)
             .max_encoding_message_size(MAX_ANSWER);
         let sfu = InterceptedService::new(sfu, BearerToken::new(&token));
-        Server::builder()
+        let serving = Server::builder()
             .max_concurrent_streams(MAX_CALLS)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE))
@@ -74,7 +74,16 @@ impl GrpcServer {
             .serve_with_incoming_shutdown(
                 TcpIncoming::from(self.listener).with_nodelay(Some(true)),
                 shutdown.cancelled_owned(),
-            )
-            .await
+            );
+        // Whoever places rooms by health looks elsewhere; the process as a whole (the empty name) is as well as ever.
+        let turning_away = async {
+            control.until_draining().await;
+            health_reporter.set_not_serving::<SfuServer<SfuService>>().await;
+            std::future::pending().await
+        };
+        tokio::select! {
+            served = serving => served,
+            never = turning_away => never,
+        }
     }
 }

@@ -77,6 +77,14 @@ fn describe_media() {
     describe_counter!("sluice_node_key_frame_requests_total", "Key frames asked of publishers.");
     describe_counter!("sluice_node_key_frame_requests_received_total", "Key frames asked by subscribers.");
     describe_counter!("sluice_node_switches_total", "Layer changes of subscriptions.");
+    describe_counter!(
+        "sluice_node_numbers_left_out_total",
+        "Sequence numbers left out on purpose, behind frames that a layer change cut short."
+    );
+    describe_counter!(
+        "sluice_node_numbers_filled_total",
+        "Those of them that the frame's end took after all."
+    );
     describe_counter!("sluice_node_messages_out_total", "Data messages forwarded, a receiver each.");
     describe_counter!("sluice_node_messages_refused_total", "Data messages refused.");
     describe_counter!("sluice_node_messages_dropped_total", "Data messages that found a full queue.");
@@ -150,6 +158,8 @@ pub(crate) fn shard(shard: usize, report: &Report) {
         ("sluice_node_key_frame_requests_total", counters.key_frame_requests),
         ("sluice_node_key_frame_requests_received_total", counters.key_frame_requests_received),
         ("sluice_node_switches_total", counters.switches),
+        ("sluice_node_numbers_left_out_total", counters.numbers_left_out),
+        ("sluice_node_numbers_filled_total", counters.numbers_filled),
         ("sluice_node_messages_out_total", counters.messages_out),
         ("sluice_node_messages_refused_total", counters.messages_refused),
         ("sluice_node_messages_dropped_total", counters.messages_dropped),

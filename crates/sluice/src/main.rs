@@ -5,6 +5,7 @@
 mod cli;
 mod dev;
 mod halves;
+mod memory;
 mod observe;
 mod page;
 mod settings;
@@ -63,6 +64,7 @@ fn prepare<T: Serialize>(
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.spawn(memory::give_back());
     let result = runtime.block_on(work);
     // Whatever is left had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));

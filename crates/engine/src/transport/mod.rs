@@ -6,6 +6,7 @@
 //! **After each call that feeds it, [`Transport::poll`] must run until it answers [`Polled::Idle`]**: str0m keeps one
 //! incoming packet at a time.
 
+mod dtls;
 mod negotiate;
 mod packet;
 mod payload;
@@ -39,8 +40,9 @@ pub(crate) type Rid = str0m::media::Rid;
 /// A data channel of one transport.
 pub(crate) type Channel = ChannelId;
 
-/// How old a packet may be that is still sent again.
-const RTX_MAX_AGE: Duration = Duration::from_secs(2);
+/// How old a packet may be that is still sent again. A longer time would serve round trips above half a second twice, and
+/// costs every subscription a kilobyte for each packet of it.
+const RTX_MAX_AGE: Duration = Duration::from_secs(1);
 /// Share of retransmissions among all bytes above which they stop: a broken path must not double the load.
 const RTX_RATIO_CAP: f32 = 0.25;
 /// How often the transport reports statistics. Shorter costs a walk over all streams each time.
@@ -55,7 +57,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// The certificate is the only thing here that is not derived from the seed.
     pub(crate) fn new() -> Option<Self> {
-        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let provider = Arc::new(dtls::provider());
         let certificate = provider.dtls_provider.generate_certificate()?;
         Some(Shared { provider, certificate })
     }

@@ -23,6 +23,10 @@ use super::{Arrival, Context, convert, join_request, peer};
 use crate::http::Refusal;
 use crate::token::{Claims, TokenError};
 
+/// Bytes that a WebSocket reads at once, held for each client as long as it is there: most messages are some hundred bytes.
+/// Larger saves calls for session descriptions, and costs every silent client the difference.
+const READ_BUFFER: usize = 4 << 10;
+
 type Shared = State<Arc<Context>>;
 type Parameters = Query<HashMap<String, String>>;
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -181,7 +185,10 @@ async fn connect(
         tracing::info!(status = refusal.status.as_u16(), text = refusal.text, "refused");
     })?;
     let limits = context.settings.limits.clone();
-    let upgrade = upgrade.max_message_size(limits.message_bytes).max_frame_size(limits.message_bytes);
+    let upgrade = upgrade
+        .max_message_size(limits.message_bytes)
+        .max_frame_size(limits.message_bytes)
+        .read_buffer_size(READ_BUFFER);
     let upgrade = upgrade
         .on_failed_upgrade(|error| tracing::info!(%error, "the client went before its WebSocket came"));
     Ok(upgrade

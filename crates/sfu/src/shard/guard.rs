@@ -116,6 +116,8 @@ fn add(a: Counters, b: Counters) -> Counters {
         key_frame_requests: a.key_frame_requests + b.key_frame_requests,
         key_frame_requests_received: a.key_frame_requests_received + b.key_frame_requests_received,
         switches: a.switches + b.switches,
+        numbers_left_out: a.numbers_left_out + b.numbers_left_out,
+        numbers_filled: a.numbers_filled + b.numbers_filled,
         messages_out: a.messages_out + b.messages_out,
         messages_refused: a.messages_refused + b.messages_refused,
         messages_dropped: a.messages_dropped + b.messages_dropped,

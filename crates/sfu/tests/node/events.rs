@@ -3,6 +3,10 @@
 use sluice_api::sfu::v1 as api;
 use sluice_api::sfu::v1::event::Kind;
 use tonic::Code;
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{PATIENCE, event, hello, put_room, settings, start};
 
@@ -122,6 +126,9 @@ async fn a_node_that_drains_keeps_its_rooms_until_the_deadline() {
         Kind::NodeDraining(draining) => assert_eq!(draining.deadline_ms, 0),
         other => panic!("{other:?}"),
     }
+    let mut health = HealthClient::new(node.channel().await);
+    wait_for_health(&mut health, "sluice.sfu.v1.Sfu", ServingStatus::NotServing).await;
+    wait_for_health(&mut health, "", ServingStatus::Serving).await;
     let refused = client.put_room(put_room("new", 1)).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(!client.put_room(put_room("old", 1)).await.unwrap().into_inner().created);
@@ -132,6 +139,15 @@ async fn a_node_that_drains_keeps_its_rooms_until_the_deadline() {
     assert_eq!((ended.room_id.as_str(), room_ended(&ended)), ("old", api::RoomEndReason::Drained));
     drop(events);
     node.stop().await;
+}
+
+/// Waits until the node says so of one of its services.
+async fn wait_for_health(health: &mut HealthClient<Channel>, service: &str, status: ServingStatus) {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    let mut watched = health.watch(request).await.unwrap().into_inner();
+    let seen =
+        async { while watched.message().await.unwrap().expect("the stream goes on").status() != status {} };
+    tokio::time::timeout(PATIENCE, seen).await.expect("the health is told in time");
 }
 
 #[tokio::test]
