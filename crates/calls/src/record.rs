@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, CallKind, EndReason, Leg, LegState, Media};
 use crate::id::{CallId, ConversationId, LinkId, Time, UserId};
-use crate::view::Shown;
+use crate::view::ShownReason;
 
 /// An ended call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub enum Outcome {
     Answered,
     /// Was rung, or silently called, and did not answer.
     Missed,
-    /// Said no.
+    /// Said no; for the caller: was told no.
     Declined,
     /// Accepted, but it did not come to be.
     Failed,
@@ -129,11 +129,10 @@ impl Call {
         if self.answered_at.is_some() {
             return outcome(leg);
         }
-        let others = self.legs.iter().filter(|leg| leg.user != self.creator);
-        let mut shown = others.filter_map(|leg| self.shown(leg)).peekable();
-        match self.end_reason {
-            Some(EndReason::Cancelled) => Outcome::Cancelled,
-            _ if shown.peek().is_some() && shown.all(|shown| shown == Shown::Busy) => Outcome::Busy,
+        match self.shown_reason() {
+            ShownReason::Cancelled => Outcome::Cancelled,
+            ShownReason::Declined => Outcome::Declined,
+            ShownReason::Busy => Outcome::Busy,
             _ => Outcome::NoAnswer,
         }
     }

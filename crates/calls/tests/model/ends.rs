@@ -203,5 +203,14 @@ fn every_end_is_told_to_each_side_as_it_may_know_it() {
         assert_eq!(w.record(&id).end_reason, *inside, "{name}");
         assert_eq!(w.over(&id, "alice"), Some(*caller_sees), "{name}");
         assert_eq!(w.shown_in_list(&id, "bob"), *callee_list, "{name}");
+        // The caller's own list says what the caller was told.
+        let told = match caller_sees {
+            ShownReason::Cancelled => RecordOutcome::Cancelled,
+            ShownReason::Declined => RecordOutcome::Declined,
+            ShownReason::Busy => RecordOutcome::Busy,
+            ShownReason::NoAnswer => RecordOutcome::NoAnswer,
+            _ => continue,
+        };
+        assert_eq!(w.shown_in_list(&id, "alice"), told, "{name}");
     }
 }

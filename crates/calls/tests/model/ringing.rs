@@ -59,7 +59,7 @@ fn one_decline_declines_for_the_user() {
     assert_eq!(w.over(&id, "bob"), None, "whoever declined has heard all");
     assert_eq!(w.record(&id).end_reason, EndReason::Declined);
     assert_eq!(w.shown_in_list(&id, "bob"), RecordOutcome::Declined);
-    assert_eq!(w.shown_in_list(&id, "alice"), RecordOutcome::NoAnswer);
+    assert_eq!(w.shown_in_list(&id, "alice"), RecordOutcome::Declined);
     assert_eq!(reason(w.accept(&id, "bob/phone")), Reason::RingOver);
 }
 
