@@ -138,7 +138,10 @@ impl Front {
         refusal: Refusal,
     ) -> Result<Done, Trouble> {
         let Some(ended) = self.0.documents.ended(call).await? else { return Err(refusal.into()) };
-        if !ended.call.legs.iter().any(|leg| leg.user == user && leg.accepted_at.is_some()) {
+        let Some(leg) = ended.call.legs.iter().find(|leg| leg.user == user) else {
+            return Err(Refusal::new(Reason::UnknownUser, "that user has no part in the call").into());
+        };
+        if leg.accepted_at.is_none() {
             return Err(Refusal::new(Reason::NotInCall, "only who was in the call may rate it").into());
         }
         let rate = |ratings: &mut Vec<Rating>| {
