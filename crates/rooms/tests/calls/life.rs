@@ -105,7 +105,7 @@ async fn records_are_listed_newest_first_in_pages_and_can_be_rated() {
     };
     backend.rpc().rate_call(with_token(rate("ben"))).await.unwrap();
     let stranger = backend.rpc().rate_call(with_token(rate("cem"))).await.unwrap_err();
-    assert_eq!(stranger.code(), tonic::Code::FailedPrecondition);
+    assert_eq!(stranger.code(), Code::NotFound, "that user has no part in the call");
     let ratings = backend.record(&calls[0]).await.ratings;
     assert_eq!(ratings, [Rating { user_id: "ben".into(), stars: 4 }]);
     let nobody = ListRecordsRequest { user_id: "cem".into(), ..Default::default() };
