@@ -35,8 +35,12 @@ enum Callee {
 /// What one caller heard.
 #[derive(Debug)]
 struct Course {
-    /// All messages, without what differs from call to call.
-    heard: Vec<Value>,
+    /// The answer to the request, without what differs from call to call.
+    reply: Value,
+    /// What was told of the call, in order, again without that.
+    told: Vec<Value>,
+    /// Either may come first. 1: the reply did; 0: it did not.
+    reply_first: f64,
     /// From the request on, in milliseconds. None: never.
     ringing: Option<f64>,
     over: f64,
@@ -72,10 +76,10 @@ fn compare(kind: Callee, open: &[Course], blocked: &[Course]) {
         Callee::Busy => "SHOWN_REASON_BUSY",
         _ => "SHOWN_REASON_NO_ANSWER",
     };
-    let words = &open[0].heard;
-    assert_eq!(words.last().unwrap()["over"]["reason"], answer.to_lowercase().as_str(), "{kind:?}");
+    let Course { reply, told, .. } = &open[0];
+    assert_eq!(told.last().unwrap()["over"]["reason"], answer.to_lowercase().as_str(), "{kind:?}");
     for course in open.iter().chain(blocked) {
-        assert_eq!(course.heard, *words, "{kind:?}");
+        assert_eq!((&course.reply, &course.told), (reply, told), "{kind:?}");
         let expected = if kind == Callee::Busy { 0.0 } else { RING.as_secs_f64() * 1_000.0 };
         assert!((course.over - expected).abs() < 1_000.0, "{kind:?}: over after {} ms", course.over);
     }
@@ -84,17 +88,20 @@ fn compare(kind: Callee, open: &[Course], blocked: &[Course]) {
         (sample(open), sample(blocked))
     };
     let rang = kind == Callee::OnlineAndIgnores;
-    for (what, (one, other)) in
-        [("ringing", times(|course| course.ringing)), ("over", times(|course| Some(course.over)))]
-    {
+    let samples = [
+        ("ringing", times(|course| course.ringing)),
+        ("over", times(|course| Some(course.over))),
+        ("the reply comes first", times(|course| Some(course.reply_first))),
+    ];
+    for (what, (one, other)) in samples {
         assert_eq!(one.len(), other.len(), "{kind:?}: {what}");
-        assert_eq!(one.len(), if rang || what == "over" { open.len() } else { 0 }, "{kind:?}: {what}");
+        assert_eq!(one.len(), if rang || what != "ringing" { open.len() } else { 0 }, "{kind:?}: {what}");
         if one.is_empty() {
             continue;
         }
         let (apart, allowed) = (distance(&one, &other), bound(one.len(), other.len()));
         println!(
-            "{kind:?}, {what}: median {:.1} ms, blocked {:.1} ms; distance {apart:.3}, allowed {allowed:.3}",
+            "{kind:?}, {what}: median {:.1}, blocked {:.1}; distance {apart:.3}, allowed {allowed:.3}",
             median(&one),
             median(&other)
         );
@@ -200,8 +207,11 @@ async fn call(mut phone: Device, caller: String, user: String) -> Course {
             ringing = Some(now);
         }
         if message["over"].is_object() {
-            let heard = phone.seen[before..].iter().map(|message| plain(message, &caller, &user)).collect();
-            return Course { heard, ringing, over: now };
+            let heard = phone.seen[before..].iter().map(|message| plain(message, &caller, &user));
+            let (replies, told): (Vec<Value>, _) = heard.partition(|message| message["reply"].is_object());
+            let reply_first = f64::from(u8::from(phone.seen[before]["reply"].is_object()));
+            let [reply] = replies.try_into().expect("one reply");
+            return Course { reply, told, reply_first, ringing, over: now };
         }
     }
 }
