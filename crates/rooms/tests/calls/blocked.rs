@@ -199,21 +199,23 @@ async fn call(mut phone: Device, caller: String, user: String) -> Course {
     let before = phone.seen.len();
     let began = Instant::now();
     phone.say("call", wanted).await;
-    let mut ringing = None;
-    loop {
+    let (mut ringing, mut over, mut replied) = (None, None, false);
+    while over.is_none() || !replied {
         let message = phone.next().await;
         let now = began.elapsed().as_secs_f64() * 1_000.0;
         if ringing.is_none() && message["call"].to_string().contains("SHOWN_RINGING") {
             ringing = Some(now);
         }
         if message["over"].is_object() {
-            let heard = phone.seen[before..].iter().map(|message| plain(message, &caller, &user));
-            let (replies, told): (Vec<Value>, _) = heard.partition(|message| message["reply"].is_object());
-            let reply_first = f64::from(u8::from(phone.seen[before]["reply"].is_object()));
-            let [reply] = replies.try_into().expect("one reply");
-            return Course { reply, told, reply_first, ringing, over: now };
+            over = Some(now);
         }
+        replied |= message["reply"].is_object();
     }
+    let heard = phone.seen[before..].iter().map(|message| plain(message, &caller, &user));
+    let (replies, told): (Vec<Value>, _) = heard.partition(|message| message["reply"].is_object());
+    let reply_first = f64::from(u8::from(phone.seen[before]["reply"].is_object()));
+    let [reply] = replies.try_into().expect("one reply");
+    Course { reply, told, reply_first, ringing, over: over.expect("the loop ends with it") }
 }
 
 /// Without what is another's in each call: ids, names, times, tokens.
