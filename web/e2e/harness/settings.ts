@@ -12,6 +12,9 @@ export const RESULTS = process.env['SLUICE_E2E_RESULTS'] ?? join(WEB, 'test-resu
 /** Where pictures of the product page go. */
 export const SCREENSHOTS = process.env['SLUICE_E2E_SCREENSHOTS'] ?? join(RESULTS, 'screenshots');
 
+/** Asked to measure with care, on a machine that does nothing else. */
+export const FULL = process.env['SLUICE_E2E_FULL'] === '1';
+
 /** For how long a call is watched once everybody sees everybody. */
 export const WINDOW_MS = Number(process.env['SLUICE_E2E_WINDOW_S'] ?? 12) * 1_000;
 

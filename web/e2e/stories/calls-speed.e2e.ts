@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { productStage } from '../harness/product.ts';
+import { FULL } from '../harness/settings.ts';
 import { clickUntilSound } from '../harness/witness.ts';
 
-const CALLS = Number(process.env['SLUICE_E2E_CALLS'] ?? 10);
-const HALF_MS = 500;
-const NEARLY_ALL_MS = 1_200;
+const CALLS = Number(process.env['SLUICE_E2E_CALLS'] ?? (FULL ? 30 : 6));
+/** The goal, for a machine that does nothing else; otherwise only what no wait of a person's length may hide behind. */
+const [HALF_MS, NEARLY_ALL_MS] = FULL ? [500, 1_200] : [2_500, 5_000];
 
 test('from accept to the first sound', { timeout: 60_000 + CALLS * 15_000 }, async (t) => {
   const { signIn } = await productStage(t);
