@@ -11,7 +11,7 @@ const TICKS_PER_SECOND: f64 = 100.0;
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Sample {
     #[serde(skip)]
-    at: Instant,
+    pub(crate) at: Instant,
     /// Seconds of CPU so far, user and system.
     pub(crate) cpu_seconds: f64,
     pub(crate) rss_mib: f64,
