@@ -4,10 +4,10 @@
 //! hook and signed webhooks. docs/backend.md tells how along this code. It is a demonstration: whoever reaches it may
 //! sign in as anybody, so `sluice dev` serves it to its own page only.
 //!
-//! * [`world`] is the product's own state: people, blocks, threads, messages, and what it knows of calls. No IO.
-//! * [`api`] is what its web page asks; [`feed`] is what the page is told without asking.
-//! * [`hooks`] is what Sluice asks and tells; [`calls`] is what we ask Sluice.
-//! * [`disk`] keeps the world over a restart.
+//! * `world` is the product's own state: people, blocks, threads, messages, and what it knows of calls. No IO.
+//! * `api` is what its web page asks; `feed` is what the page is told without asking.
+//! * `hooks` is what Sluice asks and tells; `calls` is what we ask Sluice.
+//! * `disk` keeps the world over a restart.
 mod api;
 mod app;
 mod calls;
