@@ -44,6 +44,10 @@ pub(crate) fn bind(address: SocketAddr) -> Result<GrpcServer, StartError> {
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(sluice_api::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The descriptors are of all our APIs; the node serves one of them.
+        .with_service_name("sluice.sfu.v1.Sfu")
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection")
         .build_v1();
     let reflection = reflection.map_err(|error| StartError::System {
         what: "describe the API for reflection",

@@ -61,6 +61,10 @@ pub(crate) async fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(sluice_api::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // The descriptors are of all our APIs; one of them is served here.
+        .with_service_name("sluice.calls.v1.Calls")
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection")
         .build_v1();
     match reflection {
         Ok(reflection) => routes = routes.add_service(reflection),
