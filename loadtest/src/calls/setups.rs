@@ -76,7 +76,9 @@ struct Times {
 struct Work {
     backend: Backend,
     starts: Semaphore,
+    /// Set-ups begun; beyond `total` there are none.
     number: AtomicUsize,
+    total: usize,
     done: AtomicU64,
 }
 
@@ -86,6 +88,7 @@ impl Setups {
             backend: Backend::connect(&self.api).await?,
             starts: Semaphore::new(0),
             number: AtomicUsize::new(0),
+            total: self.rate as usize * self.seconds as usize,
             done: AtomicU64::new(0),
         });
         let devices = connect_all(&work, &server.url, self.users).await?;
@@ -97,7 +100,6 @@ impl Setups {
             workers.spawn(serve(work.clone(), index, device));
         }
         self.pace(&work).await;
-        // Closed for acquire: workers end once the starts that were given out are done.
         let (mut times, mut failures) = (Vec::new(), Vec::new());
         while let Some(worker) = workers.join_next().await {
             let (done, failed) = worker?;
@@ -152,11 +154,8 @@ impl Setups {
                 );
             }
         }
-        while work.starts.available_permits() > 0 && began.elapsed().as_secs() < u64::from(self.seconds) + 30
-        {
-            tick.tick().await;
-        }
-        work.starts.close();
+        // One more for each user, to learn that there is nothing left to do.
+        work.starts.add_permits(self.users);
     }
 
     async fn judge(
@@ -229,7 +228,11 @@ async fn serve(work: Arc<Work>, index: usize, mut device: Device) -> (Vec<Times>
     let (mut times, mut failures) = (Vec::new(), Vec::new());
     while let Ok(start) = work.starts.acquire().await {
         start.forget();
-        match set_up(&work, index, &mut device).await {
+        let number = work.number.fetch_add(1, Ordering::Relaxed);
+        if number >= work.total {
+            break;
+        }
+        match set_up(&work, number, index, &mut device).await {
             Ok(done) => times.push(done),
             Err(error) => failures.push(format!("{error:#}")),
         }
@@ -238,8 +241,7 @@ async fn serve(work: Arc<Work>, index: usize, mut device: Device) -> (Vec<Times>
     (times, failures)
 }
 
-async fn set_up(work: &Work, index: usize, device: &mut Device) -> anyhow::Result<Times> {
-    let number = work.number.fetch_add(1, Ordering::Relaxed);
+async fn set_up(work: &Work, number: usize, index: usize, device: &mut Device) -> anyhow::Result<Times> {
     let callee = user(&work.backend.run, index);
     let caller = format!("caller-{}-{number}", work.backend.run);
     let began = Instant::now();
