@@ -134,7 +134,8 @@ impl Task {
             count(transition);
             for event in &transition.events {
                 if let EventKind::LegAccepted(user) = &event.kind {
-                    self.parts.authority.answered(&transition.call.creator, user);
+                    let by = transition.call.leg(user).and_then(|leg| leg.invited_by.as_ref());
+                    self.parts.authority.answered(by.unwrap_or(&transition.call.creator), user);
                 }
             }
             for effect in &transition.effects {
