@@ -7,6 +7,7 @@ use sluice_calls::{
     UserId, Verdict,
 };
 
+use super::convert::limits;
 use super::desk::Trouble;
 use super::hub::Hub;
 use super::unusable::Unusable;
@@ -15,7 +16,6 @@ use crate::store::{Store, StoreError};
 mod builtin;
 mod cache;
 mod hook;
-mod limits;
 mod rates;
 mod seen;
 pub(crate) mod settings;
@@ -153,7 +153,7 @@ impl Authority {
                 });
                 continue;
             };
-            limits = limits::strictest(limits, &said.limits);
+            limits = limits::stricter(&limits, &said.limits);
             let connected = self.parts.presence.devices(&user);
             let (devices, push) = offers(connected, &said.devices);
             let handle = if said.handle.is_empty() { handle } else { said.handle.clone() };

@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use super::builtin::is_id;
 use super::cache::{Memory, Said};
 use super::settings::HookSettings;
-use super::{Clock, Question, limits};
+use super::{Clock, Question};
+use crate::calls::convert::limits;
 use crate::calls::unusable::Unusable;
 
 mod grpc;
@@ -179,7 +180,7 @@ fn check<'a>(
     answer: api::AuthorizeCallResponse,
     callees: &[&'a UserId],
 ) -> Result<Vec<(&'a UserId, Said)>, Failure> {
-    let limits = answer.limits.map(limits::from_api).unwrap_or_default();
+    let limits = limits::from_api(answer.limits.as_ref());
     let mut verdicts: HashMap<String, api::CalleeVerdict> = HashMap::new();
     for mut verdict in answer.callees {
         if !callees.iter().any(|callee| callee.as_str() == verdict.user_id) {
