@@ -41,6 +41,14 @@ export const WITNESS = `{
     }
     return samples;
   };
+  const sends = async () => {
+    for (const connection of connections) {
+      if (connection.connectionState !== 'connected') continue;
+      for (const report of (await connection.getStats()).values())
+        if (report.type === 'outbound-rtp' && report.kind === 'audio' && report.packetsSent > 0) return true;
+    }
+    return false;
+  };
   // From the click until sound that somebody sent, not sound that the decoder made up, has come out of a decoder.
   const untilDecoded = async (element, patienceMs) => {
     const closed = connections.length;
@@ -59,7 +67,7 @@ export const WITNESS = `{
         if (report.type === 'remote-candidate') found.add(report.address ?? report.ip ?? '');
     return [...found];
   };
-  window.witness = { shown, rang, decodedSamples, untilDecoded, remoteAddresses };
+  window.witness = { shown, rang, decodedSamples, sends, untilDecoded, remoteAddresses };
 }`;
 
 /** Every state since the window was opened, each once until it changed; an empty one is a window without a call. */
@@ -70,6 +78,11 @@ export async function statesShown(page: Page): Promise<Shown[]> {
 /** The calls that this window has shown as incoming, by id. */
 export async function callsThatRang(page: Page): Promise<string[]> {
   return (await page.evaluate('window.witness.rang')) as string[];
+}
+
+/** Whether sound leaves the page: its call's room is entered, and the microphone is in it. */
+export async function sendsSound(page: Page): Promise<boolean> {
+  return (await page.evaluate('window.witness.sends()')) as boolean;
 }
 
 /** Clicks, and gives the milliseconds until the first sound of a new connection was decoded. */

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { productStage } from '../harness/product.ts';
 import { FULL } from '../harness/settings.ts';
-import { clickUntilSound } from '../harness/witness.ts';
+import { until } from '../harness/wait.ts';
+import { clickUntilSound, sendsSound } from '../harness/witness.ts';
 
 const CALLS = Number(process.env['SLUICE_E2E_CALLS'] ?? (FULL ? 30 : 6));
 /** The goal, for a machine that does nothing else; otherwise only what no wait of a person's length may hide behind. */
@@ -20,6 +21,9 @@ test('from accept to the first sound', { timeout: 60_000 + CALLS * 15_000 }, asy
     await caller.click('call-audio');
     await callee.sees('incoming');
     await caller.is('ringing');
+    // A person takes a second to answer at the least; by then the caller waits in the room. A click of a program would be
+    // there before that, and measure the caller's way in as well.
+    await until('the caller waits in the room', () => sendsSound(caller.page), { within: 10_000 });
     times.push(await clickUntilSound(callee.page, 'accept'));
     await Promise.all([caller.is('talking'), callee.is('talking')]);
     await callee.click('hangup');
