@@ -39,9 +39,10 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["sluice-api"],
         "a product like any other: it knows Sluice by its public API and its webhooks",
     ),
+    ("sluice-srtp", &[], "packets and keys are bytes to it"),
     (
         "sluice-client",
-        &["sluice-livekit-proto"],
+        &["sluice-livekit-proto", "sluice-srtp"],
         "a client that shares code with the server would share its mistakes",
     ),
     (
