@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use sluice_client::{AudioShape, Client, Options, Stats, VideoShape};
+use sluice_client::{AudioShape, Client, Opened, Options, Plane, Stats, VideoShape};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -42,6 +42,9 @@ pub(crate) struct Pairs {
     /// Nobody sends anything: what those cost who are only there.
     #[arg(long)]
     idle: bool,
+    /// Clients with a light media plane: real feedback, no retransmission, a sample decrypted. Carries far more per core.
+    #[arg(long)]
+    light: bool,
     /// Clients that may be joining at the same time.
     #[arg(long, default_value_t = 8)]
     joining: usize,
@@ -85,6 +88,7 @@ struct Sends {
     audio: bool,
     /// Bits per second; 0 for none.
     video: u32,
+    plane: Plane,
 }
 
 impl Pairs {
@@ -129,7 +133,9 @@ impl Pairs {
         let gate = Arc::new(Semaphore::new(self.joining.max(1)));
         let done = Arc::new(AtomicUsize::new(0));
         let run = crate::server::now().as_millis();
-        let sends = Sends { audio: !self.idle, video: if self.idle { 0 } else { self.video_bitrate } };
+        let plane = if self.light { Plane::Light(Opened::Sample) } else { Plane::Full };
+        let video = if self.idle { 0 } else { self.video_bitrate };
+        let sends = Sends { audio: !self.idle, video, plane };
         let total = 2 * self.rooms;
         let lifetime = Duration::from_secs(self.seconds + 600);
         let mut joining = JoinSet::new();
@@ -245,7 +251,8 @@ async fn join(
     sends: Sends,
     lifetime: Duration,
 ) -> anyhow::Result<Member> {
-    let options = Options { path: server.path.of(index), lifetime, ..Options::default() };
+    let (path, plane) = (server.path.of(index), sends.plane);
+    let options = Options { path, lifetime, plane, ..Options::default() };
     let client = server.join(room, &format!("native-{index}"), options).await?;
     if sends.audio {
         client.publish_audio(AudioShape::default()).await.context("audio")?;

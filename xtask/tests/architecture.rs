@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-sdp", &["sluice-rtp"], "text in, text out"),
     (
         "sluice-engine",
-        &["sluice-rtp", "sluice-forward", "sluice-sdp"],
+        &["sluice-rtp", "sluice-forward", "sluice-sdp", "sluice-dtls"],
         "the shard is driven from outside: sockets, threads and gRPC are its driver's",
     ),
     ("sluice-calls", &[], "the model of calls knows no media, no protocol and no store"),
@@ -39,11 +39,12 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["sluice-api"],
         "a product like any other: it knows Sluice by its public API and its webhooks",
     ),
+    ("sluice-dtls", &[], "a handshake knows nothing of what it protects"),
     ("sluice-srtp", &[], "packets and keys are bytes to it"),
     (
         "sluice-client",
-        &["sluice-livekit-proto", "sluice-srtp"],
-        "a client that shares code with the server would share its mistakes",
+        &["sluice-livekit-proto", "sluice-dtls", "sluice-srtp"],
+        "a client that shares code with the server would share its mistakes; the handshake is dimpl's on both sides anyway",
     ),
     (
         "sluice",

@@ -18,11 +18,13 @@
 //! # }
 //! ```
 mod gaps;
+mod light;
 mod media;
 mod peer;
 mod receive;
 mod send;
 mod signal;
+mod socket;
 mod stamp;
 mod stats;
 mod task;
@@ -55,6 +57,26 @@ pub enum Path {
     V1,
 }
 
+/// Who handles a client's media.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Plane {
+    /// A whole WebRTC stack: it asks for what was lost, sends again, estimates the path.
+    #[default]
+    Full,
+    /// What a load needs: real feedback and reports, no retransmission, at a small part of the cost.
+    Light(Opened),
+}
+
+/// Which received packets a light client decrypts. The others are counted by what stands in their headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opened {
+    /// All.
+    All,
+    /// The first packet of each video frame, and an eighth of the audio: enough for key frames, latency and layers. What is
+    /// missing by the sender's own count is not known then.
+    Sample,
+}
+
 /// A packet as it came, for an oracle.
 #[derive(Debug)]
 pub struct SeenPacket<'a> {
@@ -68,7 +90,7 @@ pub struct SeenPacket<'a> {
     pub timestamp: u32,
     /// The last packet of a frame (video).
     pub marker: bool,
-    /// Without header, extensions and padding.
+    /// Without header, extensions and padding; empty if it was not opened.
     pub payload: &'a [u8],
     /// What the sender wrote into it, if it was one of ours.
     pub stamp: Option<Stamp>,
@@ -96,6 +118,8 @@ pub struct Options {
     pub stall_handshake: bool,
     /// Sees every received packet.
     pub observer: Option<Observer>,
+    /// Who handles media.
+    pub plane: Plane,
 }
 
 impl Default for Options {
@@ -108,6 +132,7 @@ impl Default for Options {
             lifetime: Duration::from_secs(600),
             stall_handshake: false,
             observer: None,
+            plane: Plane::Full,
         }
     }
 }

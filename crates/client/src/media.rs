@@ -1,4 +1,5 @@
 //! The shapes of media that look real to a forwarder: packet sizes, rates, headers, key frames.
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use rand::{Rng as _, RngExt as _};
@@ -11,6 +12,18 @@ const LARGEST_PAYLOAD: usize = 1_100;
 const KEY_FRAME_FACTOR: usize = 3;
 /// Bytes of our VP8 payload descriptor (RFC 7741 section 4.2): X, I+L+T, 15-bit picture id, TL0PICIDX, TID.
 const DESCRIPTOR: usize = 6;
+
+/// Adds `count` bytes that look random. Drawn once: a load draws too many for a generator to draw anew.
+fn fill(payload: &mut Vec<u8>, count: usize) {
+    static NOISE: LazyLock<[u8; 2 * LARGEST_PAYLOAD]> = LazyLock::new(|| {
+        let mut noise = [0; 2 * LARGEST_PAYLOAD];
+        rand::rng().fill_bytes(&mut noise);
+        noise
+    });
+    let count = count.min(NOISE.len());
+    let start = rand::rng().random_range(0..=NOISE.len() - count);
+    payload.extend_from_slice(&NOISE[start..start + count]);
+}
 
 /// Audio to send: Opus-shaped packets of 20 ms.
 #[derive(Debug, Clone, Copy)]
@@ -34,8 +47,8 @@ impl AudioShape {
         let mut rng = rand::rng();
         let least = Stamp::SIZE + 1;
         let size = rng.random_range(self.bytes.0.max(least)..=self.bytes.1.max(self.bytes.0).max(least));
-        let mut payload = vec![0; size - Stamp::SIZE];
-        rng.fill_bytes(&mut payload);
+        let mut payload = Vec::with_capacity(size);
+        fill(&mut payload, size - Stamp::SIZE);
         // RFC 6716 section 3.1: CELT, fullband, 20 ms, mono, one frame.
         payload[0] = 0b1111_1000;
         Stamp { sent_us: now_us(), counter, width: 0, height: 0 }.write(&mut payload);
@@ -142,8 +155,7 @@ impl Frames {
             self.frame_header(key_frame, &mut payload);
         }
         let filling = payload.len();
-        payload.resize(size.saturating_sub(Stamp::SIZE).max(filling), 0);
-        rand::rng().fill_bytes(&mut payload[filling..]);
+        fill(&mut payload, size.saturating_sub(Stamp::SIZE).saturating_sub(filling));
         let LayerShape { width, height, .. } = self.shape;
         Stamp { sent_us: now_us(), counter: self.counter, width, height }.write(&mut payload);
         self.counter = self.counter.wrapping_add(1);

@@ -1,24 +1,24 @@
-//! One PeerConnection: `str0m` in RTP mode, and its offers and answers.
+//! One PeerConnection: `str0m` in RTP mode, and its offers and answers. Media may be a light plane's instead.
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use sluice_livekit_proto as proto;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
-use str0m::media::{Direction, MediaKind, Mid, Simulcast, SimulcastLayer};
+use str0m::media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::Ssrc;
+use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
-use tokio::net::UdpSocket;
+
+use crate::Plane;
+use crate::light::{Heard, Light, ToSend};
+use crate::receive::Packet;
+use crate::socket::Socket;
 
 /// Channels that a client opens towards the server.
 const CHANNELS: [(&str, bool); 3] = [("_reliable", true), ("_lossy", false), ("_data_track", false)];
-
-/// Datagrams taken from the socket before the clock is looked at again.
-const MOST_AT_ONCE: usize = 64;
 
 /// What the next offer shall bring.
 #[derive(Debug)]
@@ -31,13 +31,28 @@ pub(crate) enum Change {
     Receive { audio: u32, video: u32 },
 }
 
+/// What a connection has to say.
+pub(crate) enum Said<'a> {
+    /// Of the session.
+    Event(Event),
+    /// A packet of a track, if the track is known.
+    Packet(Option<&'a str>, Packet<'a>),
+    /// The server asks for a key frame.
+    KeyFrame(Mid, Option<Rid>),
+    /// Datagrams that the socket did not take.
+    Unsent(u64),
+}
+
 pub(crate) struct Peer {
     pub(crate) target: proto::SignalTarget,
     pub(crate) rtc: Rtc,
     /// Its own: servers tell transports apart by the address that packets come from.
-    pub(crate) socket: UdpSocket,
-    local: SocketAddr,
-    pub(crate) timeout: Instant,
+    pub(crate) socket: Socket,
+    light: Option<Light>,
+    /// Every received packet is opened.
+    all_opened: bool,
+    /// When the session wants to be called.
+    timeout: Instant,
     pub(crate) channels: HashMap<String, ChannelId>,
     /// Sections of our publications, by cid.
     pub(crate) sending: HashMap<String, Mid>,
@@ -54,21 +69,34 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    pub(crate) async fn new(target: proto::SignalTarget, bind: IpAddr, now: Instant) -> anyhow::Result<Self> {
-        let socket = UdpSocket::bind(SocketAddr::new(bind, 0)).await.context("no UDP socket")?;
-        let local = socket.local_addr()?;
-        let mut rtc = RtcConfig::new()
-            .clear_codecs()
-            .enable_opus(true, false)
-            .enable_vp8(true)
-            .set_rtp_mode(true)
-            .build(now);
-        rtc.add_local_candidate(Candidate::host(local, "udp").context("no candidate of our address")?);
+    pub(crate) async fn new(
+        target: proto::SignalTarget,
+        bind: IpAddr,
+        plane: Plane,
+        now: Instant,
+    ) -> anyhow::Result<Self> {
+        let socket = Socket::bind(bind).await?;
+        let (mut rtc, ear) = sluice_dtls::listening(|| {
+            RtcConfig::new()
+                .set_crypto_provider(std::sync::Arc::new(sluice_dtls::provider()))
+                .clear_codecs()
+                .enable_opus(true, false)
+                .enable_vp8(true)
+                .set_rtp_mode(true)
+                .build(now)
+        });
+        let candidate = Candidate::host(socket.local(), "udp").context("no candidate of our address")?;
+        rtc.add_local_candidate(candidate);
+        let light = match plane {
+            Plane::Full => None,
+            Plane::Light(opened) => Some(Light::new(opened, ear, now)),
+        };
         Ok(Self {
             target,
             rtc,
             socket,
-            local,
+            light,
+            all_opened: plane != Plane::Light(crate::Opened::Sample),
             timeout: now,
             channels: HashMap::new(),
             sending: HashMap::new(),
@@ -170,6 +198,9 @@ impl Peer {
     }
 
     fn learn_tracks(&mut self, sdp: &str, named: &HashMap<String, String>) {
+        if let Some(light) = &mut self.light {
+            light.learn(sdp);
+        }
         let mut tracks: HashMap<Mid, String> = sent_tracks(sdp).into_iter().collect();
         tracks.extend(named.iter().map(|(mid, track)| (Mid::from(mid.as_str()), track.clone())));
         if tracks != self.tracks {
@@ -178,63 +209,159 @@ impl Peer {
         }
     }
 
-    /// The track that a received stream carries.
-    pub(crate) fn track_of(&mut self, ssrc: Ssrc) -> Option<&str> {
-        if !self.by_ssrc.contains_key(&ssrc) {
-            let mid = self.rtc.direct_api().stream_rx(&ssrc)?.mid();
-            self.by_ssrc.insert(ssrc, self.tracks.get(&mid)?.clone());
-        }
-        self.by_ssrc.get(&ssrc).map(String::as_str)
+    /// When to be called again.
+    pub(crate) fn due(&self) -> Instant {
+        let light = self.light.as_ref().and_then(Light::due);
+        light.map_or(self.timeout, |at| at.min(self.timeout))
     }
 
-    /// Takes what the socket has, up to a bound, and lets the connection speak, as [`poll`](Self::poll) does.
+    /// Whether packets can be sent.
+    pub(crate) fn can_send(&mut self) -> anyhow::Result<bool> {
+        Ok(self.connected
+            && match &mut self.light {
+                Some(light) => light.ready()?,
+                None => true,
+            })
+    }
+
+    /// Takes a packet to send; [`poll`](Self::poll) sends it.
+    pub(crate) fn write(&mut self, packet: &ToSend<'_>, now: Instant) -> bool {
+        if let Some(light) = &mut self.light {
+            return light.send(packet, now);
+        }
+        let mut api = self.rtc.direct_api();
+        let Some(tx) = api.stream_tx(&packet.ssrc.into()) else { return false };
+        let values = ExtensionValues {
+            // str0m has levels as RFC 6464 means them: negative.
+            audio_level: packet.level.map(|(level, _)| -(level.min(127) as i8)),
+            voice_activity: packet.level.map(|(_, speech)| speech),
+            ..ExtensionValues::default()
+        };
+        let (pt, sequence) = (packet.payload_type.into(), packet.sequence.into());
+        let write = RtpWrite::new(pt, sequence, packet.timestamp, now, packet.payload.to_vec())
+            .marker(packet.marker)
+            .nackable(true)
+            .ext_vals(values);
+        tx.write_rtp(write);
+        // What is written leaves once time is told.
+        self.timeout = now;
+        true
+    }
+
+    /// Takes a few trains of datagrams from the socket, and lets the connection speak.
     /// `dtls` off: ignores DTLS.
-    pub(crate) fn receive(&mut self, dtls: bool, events: &mut Vec<Event>) -> anyhow::Result<u64> {
-        let mut buffer = [0; 2_000];
-        let mut unsent = 0;
-        for _ in 0..MOST_AT_ONCE {
-            let (size, from) = match self.socket.try_recv_from(&mut buffer) {
-                Ok(received) => received,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // A datagram of ours met a closed port; the server will be missed soon enough.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
-                Err(error) => return Err(error).context("the socket failed"),
-            };
-            // RFC 7983: these first bytes are DTLS.
-            if !dtls && matches!(buffer[..size].first(), Some(20..=63)) {
-                continue;
+    pub(crate) fn receive(&mut self, dtls: bool, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
+        let Self { rtc, socket, light, tracks, by_ssrc, timeout, all_opened, .. } = self;
+        let now = Instant::now();
+        let local = socket.local();
+        socket.receive(|from, datagram| {
+            // RFC 7983: the first byte tells protocols apart.
+            match (datagram.first(), &mut *light) {
+                (Some(20..=63), _) if !dtls => return Ok(()),
+                (Some(20..=63), Some(light)) => light.set_remote(from),
+                (Some(128..=191), Some(light)) => {
+                    match light.receive(datagram, now) {
+                        Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload } => {
+                            let (at, all_opened) = (now, *all_opened);
+                            let packet =
+                                Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
+                            say(Said::Packet(tracks.get(&mid).map(String::as_str), packet));
+                        }
+                        Heard::KeyFrames(streams) => {
+                            streams.into_iter().for_each(|(mid, rid)| say(Said::KeyFrame(mid, rid)));
+                        }
+                        Heard::Nothing => {}
+                    }
+                    return Ok(());
+                }
+                _ => {}
             }
-            let Ok(receive) = Receive::new(Protocol::Udp, from, self.local, &buffer[..size]) else {
-                continue;
-            };
-            let input = Input::Receive(Instant::now(), receive);
-            if self.rtc.accepts(&input) {
-                self.rtc.handle_input(input)?;
+            let Ok(receive) = Receive::new(Protocol::Udp, from, local, datagram) else { return Ok(()) };
+            let input = Input::Receive(now, receive);
+            if rtc.accepts(&input) {
+                rtc.handle_input(input)?;
                 // After each: str0m holds one received packet, and the next would take its place.
-                unsent += self.poll(events)?;
+                *timeout = drain(rtc, socket, light.is_some(), tracks, by_ssrc, say)?;
             }
-        }
-        Ok(unsent)
+            Ok(())
+        })
     }
 
-    /// Everything that the connection has to say now: datagrams leave, events are added. Afterwards `timeout` holds when
-    /// to come again. Returns how many datagrams the socket did not take.
-    pub(crate) fn poll(&mut self, events: &mut Vec<Event>) -> anyhow::Result<u64> {
-        let mut unsent = 0;
-        loop {
-            match self.rtc.poll_output()? {
-                Output::Transmit(out) if out.proto == Protocol::Udp => {
-                    unsent += u64::from(self.socket.try_send_to(&out.contents, out.destination).is_err());
-                }
-                Output::Transmit(_) => {}
-                Output::Event(event) => events.push(event),
-                Output::Timeout(at) => {
-                    self.timeout = at;
-                    return Ok(unsent);
-                }
+    /// Moves time on and lets the connection speak. To be called when it is [`due`](Self::due), or after a write.
+    pub(crate) fn poll(&mut self, now: Instant, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
+        let Self { rtc, socket, light, tracks, by_ssrc, timeout, .. } = self;
+        if *timeout <= now {
+            rtc.handle_input(Input::Timeout(now))?;
+            *timeout = drain(rtc, socket, light.is_some(), tracks, by_ssrc, say)?;
+        }
+        if let Some(light) = light
+            && light.ready()?
+        {
+            light.tick(now);
+            let unsent = light.flush(socket);
+            if unsent > 0 {
+                say(Said::Unsent(unsent));
             }
         }
+        Ok(())
     }
+
+    /// Something else than time was told to the session, which may have to say something now.
+    pub(crate) fn touch(&mut self) {
+        self.timeout = Instant::now();
+    }
+}
+
+/// Everything that the session has to say now: datagrams leave. Gives when to come again.
+fn drain(
+    rtc: &mut Rtc,
+    socket: &Socket,
+    light: bool,
+    tracks: &HashMap<Mid, String>,
+    by_ssrc: &mut HashMap<Ssrc, String>,
+    say: &mut dyn FnMut(Said<'_>),
+) -> anyhow::Result<Instant> {
+    let mut unsent = 0;
+    let at = loop {
+        match rtc.poll_output()? {
+            // Beside a light plane the session's own media and reports would come under numbers that are used already.
+            Output::Transmit(out) if light && matches!(out.contents.first(), Some(128..=191)) => {}
+            Output::Transmit(out) if out.proto == Protocol::Udp => {
+                unsent += u64::from(!socket.send(out.destination, &out.contents, None));
+            }
+            Output::Transmit(_) => {}
+            Output::Event(Event::RtpPacket(packet)) => {
+                let ssrc = packet.header.ssrc;
+                if !by_ssrc.contains_key(&ssrc)
+                    && let Some(stream) = rtc.direct_api().stream_rx(&ssrc)
+                    && let Some(track) = tracks.get(&stream.mid())
+                {
+                    by_ssrc.insert(ssrc, track.clone());
+                }
+                let track = by_ssrc.get(&ssrc).map(String::as_str);
+                let seen = Packet {
+                    ssrc: *ssrc,
+                    sequence: *packet.seq_no,
+                    timestamp: packet.header.timestamp,
+                    marker: packet.header.marker,
+                    size: packet.payload.len(),
+                    payload: Some(&packet.payload),
+                    at: packet.timestamp,
+                    all_opened: true,
+                };
+                say(Said::Packet(track, seen));
+            }
+            Output::Event(Event::KeyframeRequest(request)) => {
+                say(Said::KeyFrame(request.mid, request.rid));
+            }
+            Output::Event(event) => say(Said::Event(event)),
+            Output::Timeout(at) => break at,
+        }
+    };
+    if unsent > 0 {
+        say(Said::Unsent(unsent));
+    }
+    Ok(at)
 }
 
 fn channel(label: &str, reliable: bool) -> ChannelConfig {
@@ -274,9 +401,8 @@ mod tests {
     use super::*;
 
     async fn peer() -> Peer {
-        Peer::new(proto::SignalTarget::Publisher, std::net::Ipv4Addr::LOCALHOST.into(), Instant::now())
-            .await
-            .unwrap()
+        let local = std::net::Ipv4Addr::LOCALHOST.into();
+        Peer::new(proto::SignalTarget::Publisher, local, Plane::Full, Instant::now()).await.unwrap()
     }
 
     #[test]

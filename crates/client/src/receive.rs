@@ -2,24 +2,39 @@
 use std::time::Instant;
 
 use sluice_livekit_proto as proto;
-use str0m::rtp::{RtpPacket, Vp8Descriptor};
+use str0m::rtp::Vp8Descriptor;
 
 use crate::stamp::Stamp;
 use crate::stats::{ReceivedStats, Stats};
 use crate::{Observer, SeenPacket};
 
+/// A packet, whichever plane it came by.
+pub(crate) struct Packet<'a> {
+    pub(crate) ssrc: u32,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    /// Bytes of payload.
+    pub(crate) size: usize,
+    /// If it was opened.
+    pub(crate) payload: Option<&'a [u8]>,
+    pub(crate) at: Instant,
+    /// Every packet of its stream is opened, so that the sender's count has no holes but those of the path.
+    pub(crate) all_opened: bool,
+}
+
 /// Takes a packet of a known track into the counters, and shows it to the observer.
-pub(crate) fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &str, packet: &RtpPacket) {
-    let now = packet.timestamp;
-    let stamp = Stamp::read(&packet.payload);
+pub(crate) fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &str, packet: &Packet<'_>) {
+    let now = packet.at;
+    let stamp = packet.payload.and_then(Stamp::read);
     if let Some(observer) = observer {
         observer(&SeenPacket {
             track_sid,
-            ssrc: *packet.header.ssrc,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
-            payload: &packet.payload,
+            ssrc: packet.ssrc,
+            sequence: packet.sequence,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            payload: packet.payload.unwrap_or_default(),
             stamp,
             at: now,
         });
@@ -34,19 +49,21 @@ pub(crate) fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &
     let is_video =
         stats.announced.get(track_sid).is_some_and(|info| info.r#type() == proto::TrackType::Video);
     if let Some(track) = stats.received.get_mut(track_sid) {
-        track.count(packet, stamp, is_video, now);
+        track.count(packet, stamp, is_video);
     }
 }
 
 impl ReceivedStats {
-    fn count(&mut self, packet: &RtpPacket, stamp: Option<Stamp>, is_video: bool, now: Instant) {
+    fn count(&mut self, packet: &Packet<'_>, stamp: Option<Stamp>, is_video: bool) {
+        let now = packet.at;
         self.packets += 1;
-        self.bytes += packet.payload.len() as u64;
+        self.bytes += packet.size as u64;
         self.longest_pause = self.longest_pause.max(now.saturating_duration_since(self.last_packet));
         self.last_packet = now;
-        let new = self.by_sequence.see(*packet.seq_no);
-        let starts_key_frame = is_video
-            && Vp8Descriptor::parse(&packet.payload).is_ok_and(|vp8| vp8.starts_keyframe(&packet.payload));
+        let new = self.by_sequence.see(packet.sequence);
+        let Some(payload) = packet.payload else { return };
+        let starts_key_frame =
+            is_video && Vp8Descriptor::parse(payload).is_ok_and(|vp8| vp8.starts_keyframe(payload));
         self.key_frames += u64::from(starts_key_frame && new);
         let Some(stamp) = stamp else { return };
         if new {
@@ -61,7 +78,7 @@ impl ReceivedStats {
             self.missing_before += std::mem::take(&mut self.by_counter).missing();
             self.counter_layer = stamp.height;
         }
-        if stamp.height == self.counter_layer {
+        if packet.all_opened && stamp.height == self.counter_layer {
             self.by_counter.see(stamp.counter.into());
         }
     }

@@ -3,9 +3,9 @@ use std::time::{Duration, Instant};
 
 use rand::RngExt as _;
 use sluice_livekit_proto as proto;
-use str0m::media::{MediaKind, Mid, Pt, Rid};
-use str0m::rtp::{ExtensionValues, RtpWrite, SeqNo};
+use str0m::media::{MediaKind, Mid, Rid};
 
+use crate::light::ToSend;
 use crate::media::{AudioShape, Frames, VideoShape};
 use crate::peer::Peer;
 use crate::stats::PublishedStats;
@@ -38,6 +38,7 @@ struct Stream {
     /// Each stream begins at a timestamp of its own (RFC 3550 section 5.1).
     offset: u32,
     frames: Option<Frames>,
+    ssrc: Option<u32>,
 }
 
 impl Stream {
@@ -45,7 +46,15 @@ impl Stream {
         let mut rng = rand::rng();
         // Near the end of 16 bits now and then, so that roll-overs are part of every load.
         let sequence = rng.random_range(0..60_000);
-        Self { rid, sequence, counter: 0, offset: rng.random(), frames }
+        Self { rid, sequence, counter: 0, offset: rng.random(), frames, ssrc: None }
+    }
+
+    /// Its SSRC, once it is negotiated.
+    fn ssrc(&mut self, peer: &mut Peer, mid: Mid) -> Option<u32> {
+        if self.ssrc.is_none() {
+            self.ssrc = peer.rtc.direct_api().stream_tx_by_mid(mid, self.rid).map(|tx| *tx.ssrc());
+        }
+        self.ssrc
     }
 }
 
@@ -99,27 +108,35 @@ impl Publication {
             }
             let elapsed = self.due.saturating_duration_since(self.began);
             for stream in &mut self.streams {
+                let Some(ssrc) = stream.ssrc(peer, self.mid) else { continue };
+                let mut packet = ToSend {
+                    mid: self.mid,
+                    rid: stream.rid,
+                    ssrc,
+                    payload_type: pt,
+                    sequence: 0,
+                    timestamp: 0,
+                    marker: false,
+                    level: None,
+                    payload: &[],
+                };
                 match &self.media {
                     Media::Audio(shape) => {
                         let payload = shape.payload(stream.counter);
                         stream.counter = stream.counter.wrapping_add(1);
-                        let level = ExtensionValues {
-                            audio_level: Some(-(shape.level.min(127) as i8)),
-                            voice_activity: Some(shape.level < 127),
-                            ..ExtensionValues::default()
-                        };
-                        let time = stream.offset.wrapping_add(ticks(elapsed, 48_000));
-                        write(peer, (self.mid, pt, now), stream, time, (payload, true, level), stats);
+                        packet.timestamp = stream.offset.wrapping_add(ticks(elapsed, 48_000));
+                        packet.level = Some((shape.level, shape.level < 127));
+                        write(peer, now, stream, ToSend { payload: &payload, ..packet }, stats);
                     }
                     Media::Video => {
                         let Some(frames) = &mut stream.frames else { continue };
                         let (payloads, key_frame) = frames.next();
                         stats.key_frames += u64::from(key_frame);
-                        let time = stream.offset.wrapping_add(ticks(elapsed, 90_000));
+                        packet.timestamp = stream.offset.wrapping_add(ticks(elapsed, 90_000));
                         let last = payloads.len() - 1;
-                        for (index, payload) in payloads.into_iter().enumerate() {
-                            let packet = (payload, index == last, ExtensionValues::default());
-                            write(peer, (self.mid, pt, now), stream, time, packet, stats);
+                        for (index, payload) in payloads.iter().enumerate() {
+                            let marker = index == last;
+                            write(peer, now, stream, ToSend { marker, payload, ..packet }, stats);
                         }
                     }
                 }
@@ -130,26 +147,15 @@ impl Publication {
     }
 }
 
-type Packet = (Vec<u8>, bool, ExtensionValues);
-
-fn write(
-    peer: &mut Peer,
-    (mid, pt, now): (Mid, Pt, Instant),
-    stream: &mut Stream,
-    time: u32,
-    (payload, marker, values): Packet,
-    stats: &mut PublishedStats,
-) {
-    let mut api = peer.rtc.direct_api();
-    let Some(tx) = api.stream_tx_by_mid(mid, stream.rid) else { return };
-    stats.packets += 1;
-    stats.bytes += payload.len() as u64;
-    let sequence: SeqNo = stream.sequence.into();
+/// Gives the packet the stream's next number and hands it to the connection.
+fn write(peer: &mut Peer, now: Instant, stream: &mut Stream, packet: ToSend<'_>, stats: &mut PublishedStats) {
+    let sequence = stream.sequence;
     stream.sequence += 1;
-    let marker = marker && stream.frames.is_some();
-    tx.write_rtp(
-        RtpWrite::new(pt, sequence, time, now, payload).marker(marker).nackable(true).ext_vals(values),
-    );
+    stats.packets += 1;
+    stats.bytes += packet.payload.len() as u64;
+    if !peer.write(&ToSend { sequence, ..packet }, now) {
+        stats.unsent += 1;
+    }
 }
 
 /// Ticks of a media clock, wrapping as RTP timestamps do.
@@ -158,11 +164,11 @@ fn ticks(elapsed: Duration, rate: u64) -> u32 {
 }
 
 /// The payload type that was negotiated; none while the section is not there.
-fn payload_type(peer: &Peer, mid: Mid, audio: bool) -> Option<Pt> {
+fn payload_type(peer: &Peer, mid: Mid, audio: bool) -> Option<u8> {
     let media = peer.rtc.media(mid)?;
     let codec = if audio { str0m::format::Codec::Opus } else { str0m::format::Codec::Vp8 };
     let params = peer.rtc.codec_config().iter().find(|params| params.spec().codec == codec)?;
-    media.remote_pts().contains(&params.pt()).then(|| params.pt())
+    media.remote_pts().contains(&params.pt()).then(|| *params.pt())
 }
 
 /// What the server is told before the track is offered.

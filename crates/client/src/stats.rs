@@ -201,6 +201,8 @@ pub struct PublishedStats {
     pub key_frames: u64,
     /// Key frames asked for by the server.
     pub key_frame_requests: u64,
+    /// Packets that could not be handed to the connection.
+    pub unsent: u64,
 }
 
 /// A data message as received.

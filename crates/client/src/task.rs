@@ -6,16 +6,16 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, anyhow};
 use prost::Message as _;
 use sluice_livekit_proto as proto;
-use str0m::media::MediaKind;
-use str0m::{Event, Input};
+use str0m::Event;
+use str0m::media::{MediaKind, Mid, Rid};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::media::{AudioShape, VideoShape};
-use crate::peer::{Change, Peer};
+use crate::peer::{Change, Peer, Said};
 use crate::send::{Publication, announcement};
 use crate::signal::{Request, Response, Signal};
 use crate::stats::{DataSeen, Ended, Stats};
-use crate::{Options, Path, receive};
+use crate::{Observer, Options, Path, receive};
 
 /// Data messages that wait for their channel to open.
 const WAITING_DATA: usize = 64;
@@ -90,12 +90,13 @@ impl Task {
         inbox: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let mut publisher = Peer::new(proto::SignalTarget::Publisher, bind, now).await?;
+        let mut publisher = Peer::new(proto::SignalTarget::Publisher, bind, options.plane, now).await?;
         publisher.want(Change::Channels);
         let mut peers = Vec::new();
         match options.path {
             Path::V0 if join.subscriber_primary => {
-                peers = vec![publisher, Peer::new(proto::SignalTarget::Subscriber, bind, now).await?];
+                let subscriber = Peer::new(proto::SignalTarget::Subscriber, bind, options.plane, now).await?;
+                peers = vec![publisher, subscriber];
             }
             Path::V0 => peers.push(publisher),
             Path::V1 => {
@@ -150,25 +151,28 @@ impl Task {
         self.stats.send_modify(|stats| stats.ended = Some(ended));
     }
 
-    /// One round: wait for something, take it in, let the connections speak.
+    /// One round: let the connections speak, wait for something, take it in.
     async fn turn(&mut self, end: Instant) -> Flow {
         self.offer().await?;
-        self.drain()?;
+        self.poll(Instant::now())?;
         let wake = self.next_wake().min(end);
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         tokio::select! {
             index = readable(&self.peers) => {
-                let (index, mut events) = (index?, Vec::new());
-                let dtls = !self.options.stall_handshake;
-                let unsent = self.peers[index].receive(dtls, &mut events).map_err(media_failed)?;
-                self.heed(index, unsent, events)?;
+                let (dtls, index) = (!self.options.stall_handshake, index?);
+                self.hear(index, |peer, say| peer.receive(dtls, say))?;
             }
             message = signal.next() => {
                 let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
                 self.heard = Instant::now();
                 self.take(message).await?;
+                // An offer, an answer or a candidate may have given the connections something to say.
+                self.peers.iter_mut().for_each(Peer::touch);
             }
-            command = self.inbox.recv() => self.obey(command.unwrap_or(Command::Leave)).await?,
+            command = self.inbox.recv() => {
+                self.obey(command.unwrap_or(Command::Leave)).await?;
+                self.peers.iter_mut().for_each(Peer::touch);
+            }
             () = tokio::time::sleep_until(wake.into()) => {}
         }
         let now = Instant::now();
@@ -180,26 +184,25 @@ impl Task {
 
     fn next_wake(&self) -> Instant {
         let media = self.publications.iter().filter_map(Publication::due);
-        let peers = self.peers.iter().map(|peer| peer.timeout);
+        let peers = self.peers.iter().map(Peer::due);
         let ping = (!self.ping_interval.is_zero()).then_some(self.next_ping);
         let far = Instant::now() + Duration::from_secs(1);
         media.chain(peers).chain(ping).fold(far, Instant::min)
     }
 
     async fn tick(&mut self, now: Instant) -> Flow {
-        if let Some(publisher) = self.peers.first_mut().filter(|publisher| publisher.connected) {
-            for publication in &mut self.publications {
-                if publication.due().is_some_and(|due| due <= now) {
-                    self.stats.send_if_modified(|stats| {
-                        let counters = stats.published.entry(publication.sid.clone()).or_default();
-                        publication.send(publisher, now, counters);
-                        false
-                    });
+        let due = |publication: &Publication| publication.due().is_some_and(|due| due <= now);
+        if self.publications.iter().any(due)
+            && let Some(publisher) = self.peers.first_mut()
+            && publisher.can_send().map_err(media_failed)?
+        {
+            self.stats.send_if_modified(|stats| {
+                for publication in self.publications.iter_mut().filter(|one| due(one)) {
+                    let counters = stats.published.entry(publication.sid.clone()).or_default();
+                    publication.send(publisher, now, counters);
                 }
-            }
-        }
-        for peer in &mut self.peers {
-            peer.rtc.handle_input(Input::Timeout(now)).map_err(media_failed)?;
+                false
+            });
         }
         if !self.ping_interval.is_zero() && now >= self.next_ping {
             if now.duration_since(self.heard) > self.ping_interval * PINGS_MISSED {
@@ -213,24 +216,47 @@ impl Task {
         Ok(())
     }
 
-    /// Lets every connection speak: datagrams to the socket, events to us.
-    fn drain(&mut self) -> Flow {
+    /// Lets every connection speak that has something to say.
+    fn poll(&mut self, now: Instant) -> Flow {
         for index in 0..self.peers.len() {
-            let mut events = Vec::new();
-            let unsent = self.peers[index].poll(&mut events).map_err(media_failed)?;
-            self.heed(index, unsent, events)?;
+            self.hear(index, |peer, say| peer.poll(now, say))?;
         }
         Ok(())
     }
 
-    fn heed(&mut self, index: usize, unsent: u64, events: Vec<Event>) -> Flow {
-        if unsent > 0 {
-            self.stats.send_modify(|stats| stats.unsent_datagrams += unsent);
+    /// Has a connection speak, and heeds what it says. Packets are counted at once, under one lock of the counters; the rest
+    /// afterwards, for it may concern the connection itself.
+    fn hear(
+        &mut self,
+        index: usize,
+        speak: impl FnOnce(&mut Peer, &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()>,
+    ) -> Flow {
+        let Some(peer) = self.peers.get_mut(index) else { return Ok(()) };
+        let mut heard = Heard::default();
+        let observer = self.options.observer.as_ref();
+        let mut spoken = Ok(());
+        self.stats.send_if_modified(|stats| {
+            spoken = speak(peer, &mut |said| heard.take(stats, observer, said));
+            heard.packets
+        });
+        spoken.map_err(media_failed)?;
+        for (mid, rid) in heard.key_frames {
+            self.key_frame(mid, rid);
         }
-        for event in events {
+        for event in heard.events {
             self.event(index, event)?;
         }
         Ok(())
+    }
+
+    fn key_frame(&mut self, mid: Mid, rid: Option<Rid>) {
+        for publication in self.publications.iter_mut().filter(|one| one.mid == mid) {
+            publication.want_key_frame(rid);
+            self.stats.send_if_modified(|stats| {
+                stats.published.entry(publication.sid.clone()).or_default().key_frame_requests += 1;
+                false
+            });
+        }
     }
 
     fn event(&mut self, index: usize, event: Event) -> Flow {
@@ -241,23 +267,6 @@ impl Task {
                     self.stats.send_modify(|stats| {
                         let since = stats.began.elapsed();
                         stats.connected_after.get_or_insert(since);
-                    });
-                }
-            }
-            Event::RtpPacket(packet) => {
-                let observer = self.options.observer.as_ref();
-                let track = self.peers[index].track_of(packet.header.ssrc);
-                self.stats.send_modify(|stats| match track {
-                    Some(track) => receive::count(stats, observer, track, &packet),
-                    None => stats.stray_packets += 1,
-                });
-            }
-            Event::KeyframeRequest(request) => {
-                for publication in self.publications.iter_mut().filter(|one| one.mid == request.mid) {
-                    publication.want_key_frame(request.rid);
-                    self.stats.send_if_modified(|stats| {
-                        stats.published.entry(publication.sid.clone()).or_default().key_frame_requests += 1;
-                        false
                     });
                 }
             }
@@ -357,6 +366,7 @@ impl Task {
     /// Sends what waits and has an open channel. Data always leaves by the publisher's connection.
     fn flush_data(&mut self) {
         let Some(peer) = self.peers.first_mut() else { return };
+        peer.touch();
         while let Some(first) = self.waiting.pop_front() {
             let channel = peer.channels.get(first.label).and_then(|id| peer.rtc.channel(*id));
             match channel.map(|mut channel| channel.write(true, &first.bytes)) {
@@ -481,11 +491,43 @@ impl Task {
     }
 }
 
+/// What a connection said, beyond the packets that are counted already.
+#[derive(Default)]
+struct Heard {
+    /// Whether anybody who waits for the counters has something to see.
+    packets: bool,
+    events: Vec<Event>,
+    key_frames: Vec<(Mid, Option<Rid>)>,
+}
+
+impl Heard {
+    fn take(&mut self, stats: &mut Stats, observer: Option<&Observer>, said: Said<'_>) {
+        match said {
+            Said::Packet(track, packet) => {
+                self.packets = true;
+                match track {
+                    Some(track) => receive::count(stats, observer, track, &packet),
+                    None => stats.stray_packets += 1,
+                }
+            }
+            Said::KeyFrame(mid, rid) => self.key_frames.push((mid, rid)),
+            Said::Event(event) => self.events.push(event),
+            Said::Unsent(datagrams) => stats.unsent_datagrams += datagrams,
+        }
+    }
+}
+
 /// Waits until a socket has something; which.
 async fn readable(peers: &[Peer]) -> Result<usize, Ended> {
-    let waiting = peers.iter().map(|peer| Box::pin(peer.socket.readable()));
-    let (result, index, _) = futures_util::future::select_all(waiting).await;
-    result.map(|()| index).map_err(media_failed)
+    std::future::poll_fn(|context| {
+        for (index, peer) in peers.iter().enumerate() {
+            if let std::task::Poll::Ready(result) = peer.socket.poll_readable(context) {
+                return std::task::Poll::Ready(result.map(|()| index).map_err(media_failed));
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
 }
 
 fn media_failed(error: impl Into<anyhow::Error>) -> Ended {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use server::{Server, token};
-use sluice_client::{AudioShape, Client, Options, Path, SeenPacket, Stats, VideoShape};
+use sluice_client::{AudioShape, Client, Opened, Options, Path, Plane, SeenPacket, Stats, VideoShape};
 use sluice_forward::conformance::Conformance;
 use sluice_rtp::{Codec, Timestamp};
 
@@ -86,6 +86,47 @@ async fn two_people_hear_and_see_each_other_over_one_connection_each() {
 #[tokio::test]
 async fn it_does_not_matter_that_the_other_speaks_the_other_dialect() {
     two_people_hear_and_see_each_other(Path::V0, Path::V1).await;
+}
+
+/// Light clients are what loads are made of: they must look like others to the server, and count as they do.
+async fn light_and_full_clients_hear_and_see_each_other(path: Path, opened: Opened) {
+    let server = Server::start();
+    let light = Options { path, plane: Plane::Light(opened), ..Options::default() };
+    let ann = join_with(&server, "light", "ann", light.clone()).await;
+    let bob = join(&server, "light", "bob", path).await;
+    let eve = join_with(&server, "light", "eve", light).await;
+    let mut tracks = Vec::new();
+    for client in [&ann, &bob, &eve] {
+        let audio = client.publish_audio(AudioShape::default()).await.unwrap();
+        let video = client.publish_video(VideoShape::simulcast(1_000_000)).await.unwrap();
+        tracks.push([audio, video]);
+    }
+    for (own, client) in [&ann, &bob, &eve].into_iter().enumerate() {
+        for (_, [audio, video]) in tracks.iter().enumerate().filter(|(whose, _)| *whose != own) {
+            flows(client, audio).await;
+            flows(client, video).await;
+            // The highest layer comes once the estimator has seen enough feedback to believe in the path.
+            client.until(PATIENCE, |stats| stats.received[video].height == 720).await.unwrap();
+        }
+    }
+    for client in [ann, bob, eve] {
+        for (track, received) in &client.leave().await.unwrap().received {
+            // A switch after a frame that was cut short leaves out a number.
+            assert!(received.lost() <= received.switches, "{track}: {} lost", received.lost());
+            assert_eq!((received.missing(), received.duplicates()), (0, 0), "{track}");
+            assert!(!received.latency_us.is_empty(), "{track}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn light_clients_over_one_connection_open_everything() {
+    light_and_full_clients_hear_and_see_each_other(Path::V1, Opened::All).await;
+}
+
+#[tokio::test]
+async fn light_clients_over_two_connections_open_a_sample() {
+    light_and_full_clients_hear_and_see_each_other(Path::V0, Opened::Sample).await;
 }
 
 #[tokio::test]

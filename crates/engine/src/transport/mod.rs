@@ -6,7 +6,6 @@
 //! **After each call that feeds it, [`Transport::poll`] must run until it answers [`Polled::Idle`]**: str0m keeps one
 //! incoming packet at a time.
 
-mod dtls;
 mod negotiate;
 mod packet;
 mod payload;
@@ -57,7 +56,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// The certificate is the only thing here that is not derived from the seed.
     pub(crate) fn new() -> Option<Self> {
-        let provider = Arc::new(dtls::provider());
+        let provider = Arc::new(sluice_dtls::provider());
         let certificate = provider.dtls_provider.generate_certificate()?;
         Some(Shared { provider, certificate })
     }

@@ -1,19 +1,27 @@
-//! DTLS as the transport starts it: one checked configuration for all sessions.
+//! DTLS as str0m is given it: one checked configuration for all sessions, and an ear for the keys.
 //!
 //! str0m's own provider checks a new configuration for every session, which tries out each cipher and key exchange: thirty
 //! times what all the rest of a new session costs. The handshake itself is `dimpl`'s, as in str0m.
+//!
+//! Whoever seals and opens media itself, beside a session that keeps ICE, DTLS and data channels, gets the keys by
+//! [`listening`]. Nobody else pays for that.
+
+mod ear;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
+
+pub use ear::{Ear, Keys, listening};
 
 use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
 };
 use str0m::crypto::{CryptoError, CryptoProvider};
 
-/// The crypto of str0m's features, with [`CheckedOnce`] for DTLS.
-pub(super) fn provider() -> CryptoProvider {
+/// The crypto of str0m's features, with DTLS from here.
+#[must_use]
+pub fn provider() -> CryptoProvider {
     static DTLS: CheckedOnce = CheckedOnce { config: OnceLock::new() };
     CryptoProvider { dtls_provider: &DTLS, ..str0m::crypto::from_feature_flags() }
 }
@@ -66,17 +74,21 @@ impl DtlsProvider for CheckedOnce {
         mtu: Option<usize>,
     ) -> Result<Box<dyn DtlsInstance>, CryptoError> {
         let (config, cert) = (self.config(mtu)?, cert.clone());
-        Ok(Box::new(Handshake(match version {
+        let dtls = match version {
             DtlsVersion::Dtls12 => dimpl::Dtls::new_12(config, cert, now),
             DtlsVersion::Dtls13 => dimpl::Dtls::new_13(config, cert, now),
             DtlsVersion::Auto => dimpl::Dtls::new_auto(config, cert, now),
             other => return Err(CryptoError::Other(format!("DTLS version {other} is not known here"))),
-        })))
+        };
+        Ok(Box::new(Handshake { dtls, ear: ear::of_this_session() }))
     }
 }
 
 /// One connection's DTLS; every call goes on as it is.
-struct Handshake(dimpl::Dtls);
+struct Handshake {
+    dtls: dimpl::Dtls,
+    ear: Option<Ear>,
+}
 
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,43 +98,48 @@ impl fmt::Debug for Handshake {
 
 impl DtlsInstance for Handshake {
     fn set_active(&mut self, active: bool) {
-        self.0.set_active(active);
+        self.dtls.set_active(active);
     }
 
     fn handle_packet(&mut self, packet: &[u8]) -> Result<(), DtlsImplError> {
-        self.0.handle_packet(packet)
+        self.dtls.handle_packet(packet)
     }
 
     fn poll_output<'a>(&mut self, buf: &'a mut [u8]) -> DtlsOutput<'a> {
-        self.0.poll_output(buf)
+        let active = self.dtls.is_active();
+        let output = self.dtls.poll_output(buf);
+        if let (Some(ear), DtlsOutput::KeyingMaterial(material, profile)) = (&self.ear, &output) {
+            ear.hear(Keys { material: material.to_vec(), profile: *profile, active });
+        }
+        output
     }
 
     fn handle_timeout(&mut self, now: Instant) -> Result<(), DtlsImplError> {
-        self.0.handle_timeout(now)
+        self.dtls.handle_timeout(now)
     }
 
     fn send_application_data(&mut self, data: &[u8]) -> Result<usize, DtlsImplError> {
-        self.0.send_application_data(data)
+        self.dtls.send_application_data(data)
     }
 
     fn is_active(&self) -> bool {
-        self.0.is_active()
+        self.dtls.is_active()
     }
 
     fn protocol_version(&self) -> Option<ProtocolVersion> {
-        self.0.protocol_version()
+        self.dtls.protocol_version()
     }
 
     fn is_closing(&self) -> bool {
-        self.0.is_closing()
+        self.dtls.is_closing()
     }
 
     fn is_closed(&self) -> bool {
-        self.0.is_closed()
+        self.dtls.is_closed()
     }
 
     fn close(&mut self) -> Result<(), DtlsImplError> {
-        self.0.close()
+        self.dtls.close()
     }
 }
 

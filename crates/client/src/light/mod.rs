@@ -1,0 +1,324 @@
+//! A media plane that costs little: it parses what is readable, opens a sample, and answers with real feedback.
+//!
+//! The session beside it keeps ICE, DTLS and data channels, and hears no media. What a receiver owes its sender is here:
+//! transport-wide feedback twenty times a second, reports every second, key frames on request. It does not ask for lost
+//! packets and sends none again: it measures what came the first time.
+mod arrivals;
+pub(crate) mod header;
+mod negotiated;
+mod streams;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use rtcp_types::prelude::*;
+use rtcp_types::{Fir, Packet as Rtcp, Pli, ReceiverReport, TransportFeedback};
+use sluice_dtls::{Ear, Keys};
+use sluice_srtp::{Opener, Profile, Role, Sealer, association};
+use str0m::crypto::dtls::SrtpProfile;
+use str0m::media::{Mid, Rid};
+
+use self::arrivals::Arrivals;
+use self::header::Outgoing;
+use self::negotiated::Negotiated;
+use self::streams::{Incoming, OutStream};
+use crate::Opened;
+use crate::socket::Socket;
+
+const FEEDBACK: Duration = Duration::from_millis(50);
+const REPORTS: Duration = Duration::from_secs(1);
+/// Streams of one connection at most; more are ignored.
+const MOST_STREAMS: usize = 2_048;
+/// Blocks of one report (RFC 3550 section 6.4.1).
+const MOST_BLOCKS: usize = 31;
+/// Of audio, one in this many is opened in a sample.
+const AUDIO_SAMPLE: u64 = 8;
+/// Bytes of a compound report at most.
+const LARGEST_REPORT: usize = 1_200;
+/// Bytes that one send may carry: what UDP over IPv4 takes.
+const LARGEST_TRAIN: usize = 65_507;
+
+/// What a datagram turned out to be.
+pub(crate) enum Heard<'a> {
+    Packet {
+        mid: Mid,
+        ssrc: u32,
+        sequence: u64,
+        timestamp: u32,
+        marker: bool,
+        /// Bytes of payload.
+        size: usize,
+        /// If it was opened.
+        payload: Option<&'a [u8]>,
+    },
+    /// The server asks for a key frame of these streams.
+    KeyFrames(Vec<(Mid, Option<Rid>)>),
+    /// Feedback, repair, or nothing that we know.
+    Nothing,
+}
+
+/// A packet to send, and its stream.
+pub(crate) struct ToSend<'a> {
+    pub(crate) mid: Mid,
+    pub(crate) rid: Option<Rid>,
+    pub(crate) ssrc: u32,
+    pub(crate) payload_type: u8,
+    pub(crate) sequence: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) level: Option<(u8, bool)>,
+    pub(crate) payload: &'a [u8],
+}
+
+pub(crate) struct Light {
+    opened: Opened,
+    ear: Ear,
+    keys: Option<(Sealer, Opener)>,
+    negotiated: Negotiated,
+    remote: Option<SocketAddr>,
+    incoming: HashMap<u32, Incoming>,
+    outgoing: Vec<OutStream>,
+    arrivals: Arrivals,
+    transport_sequence: u16,
+    /// Who speaks in feedback, besides streams of ours.
+    own: u32,
+    next_feedback: Instant,
+    next_report: Instant,
+    /// Sealed packets that wait for the end of the turn, and their lengths.
+    train: Vec<u8>,
+    lengths: Vec<usize>,
+}
+
+impl Light {
+    pub(crate) fn new(opened: Opened, ear: Ear, now: Instant) -> Self {
+        Self {
+            opened,
+            ear,
+            keys: None,
+            negotiated: Negotiated::default(),
+            remote: None,
+            incoming: HashMap::new(),
+            outgoing: Vec::new(),
+            arrivals: Arrivals::new(now),
+            transport_sequence: 0,
+            own: rand::random(),
+            next_feedback: now,
+            next_report: now + REPORTS,
+            train: Vec::new(),
+            lengths: Vec::new(),
+        }
+    }
+
+    /// Reads the other side's description.
+    pub(crate) fn learn(&mut self, sdp: &str) {
+        self.negotiated.learn(sdp);
+    }
+
+    /// The address that the handshake came from, where media goes to.
+    pub(crate) fn set_remote(&mut self, remote: SocketAddr) {
+        self.remote = Some(remote);
+    }
+
+    /// Takes the keys, once the handshake is done. Whether media can flow.
+    ///
+    /// # Errors
+    /// If the two sides agreed on another protection than AES-GCM.
+    pub(crate) fn ready(&mut self) -> anyhow::Result<bool> {
+        if self.keys.is_none()
+            && let Some(Keys { material, profile, active }) = self.ear.take()
+        {
+            let profile = match profile {
+                SrtpProfile::AEAD_AES_128_GCM => Profile::Aes128Gcm,
+                SrtpProfile::AEAD_AES_256_GCM => Profile::Aes256Gcm,
+                other => bail!("a light client speaks AES-GCM, the server chose {other}"),
+            };
+            let role = if active { Role::Client } else { Role::Server };
+            self.keys = Some(association(profile, &material, role).context("keys of the handshake")?);
+        }
+        Ok(self.keys.is_some() && self.remote.is_some())
+    }
+
+    /// Takes a datagram that RFC 7983 says is RTP or RTCP.
+    pub(crate) fn receive<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Heard<'a> {
+        // RFC 5761 section 4: payload types 64 to 95 are RTCP.
+        match datagram.get(1) {
+            Some(second) if matches!(second & 0x7f, 64..=95) => self.receive_rtcp(datagram, now),
+            _ => self.receive_rtp(datagram, now).unwrap_or(Heard::Nothing),
+        }
+    }
+
+    fn receive_rtp<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Option<Heard<'a>> {
+        let (_, opener) = self.keys.as_ref()?;
+        let header = header::read(datagram, &self.negotiated.ids)?;
+        if let Some(sequence) = header.transport_sequence {
+            self.arrivals.see(sequence, now);
+        }
+        let clock = *self.negotiated.clocks.get(&header.payload_type)?;
+        if !self.incoming.contains_key(&header.ssrc) {
+            let mid = Mid::from(std::str::from_utf8(header.mid?).ok()?);
+            if self.incoming.len() < MOST_STREAMS {
+                self.incoming.insert(header.ssrc, Incoming::new(mid, clock, header.sequence, now));
+            }
+        }
+        let stream = self.incoming.get_mut(&header.ssrc)?;
+        let sequence = stream.see(header.sequence, header.timestamp, now);
+        let begins_frame = std::mem::replace(&mut stream.ended, header.marker);
+        let (mid, video) = (stream.mid, clock == 90_000);
+        let open = match self.opened {
+            Opened::All => true,
+            // The first packet of a frame tells whether it is a key frame.
+            Opened::Sample if video => begins_frame,
+            Opened::Sample => sequence.is_multiple_of(AUDIO_SAMPLE),
+        };
+        let (ssrc, timestamp, marker, len) = (header.ssrc, header.timestamp, header.marker, header.len);
+        let padded = header.padded;
+        let sealed = datagram.len() - len;
+        let payload = if open {
+            let mut payload: &'a [u8] = opener.rtp(datagram, len, sequence).ok()?;
+            if padded {
+                let padding = usize::from(*payload.last()?);
+                payload = payload.get(..payload.len().checked_sub(padding)?)?;
+            }
+            Some(payload)
+        } else {
+            None
+        };
+        let size = payload.map_or(sealed.saturating_sub(sluice_srtp::RTP_OVERHEAD), <[u8]>::len);
+        Some(Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload })
+    }
+
+    fn receive_rtcp(&mut self, datagram: &mut [u8], now: Instant) -> Heard<'static> {
+        let Some((_, opener)) = &self.keys else { return Heard::Nothing };
+        let Ok(packet) = opener.rtcp(datagram) else { return Heard::Nothing };
+        let mut wanted = Vec::new();
+        let Ok(packets) = rtcp_types::Compound::parse(packet) else { return Heard::Nothing };
+        for packet in packets.flatten() {
+            match packet {
+                Rtcp::Sr(report) => {
+                    if let Some(stream) = self.incoming.get_mut(&report.ssrc()) {
+                        stream.heard(&report, now);
+                    }
+                }
+                Rtcp::PayloadFeedback(feedback) => {
+                    if feedback.parse_fci::<Pli<'_>>().is_ok() {
+                        wanted.push(feedback.media_ssrc());
+                    } else if let Ok(fir) = feedback.parse_fci::<Fir<'_>>() {
+                        wanted.extend(fir.entries().map(|entry| entry.ssrc()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        let streams = self.outgoing.iter().filter(|stream| wanted.contains(&stream.ssrc));
+        let streams: Vec<_> = streams.map(|stream| (stream.mid, stream.rid)).collect();
+        if streams.is_empty() { Heard::Nothing } else { Heard::KeyFrames(streams) }
+    }
+
+    /// Seals a packet; it leaves with [`Self::flush`]. Whether it could be sealed.
+    pub(crate) fn send(&mut self, packet: &ToSend<'_>, now: Instant) -> bool {
+        let Some((sealer, _)) = &self.keys else { return false };
+        let Some(clock) = self.negotiated.clocks.get(&packet.payload_type) else { return false };
+        let known = self.outgoing.iter_mut().position(|stream| stream.ssrc == packet.ssrc);
+        let index = known.unwrap_or_else(|| {
+            self.outgoing.push(OutStream::new(packet.mid, packet.rid, packet.ssrc, *clock));
+            self.outgoing.len() - 1
+        });
+        let start = self.train.len();
+        self.transport_sequence = self.transport_sequence.wrapping_add(1);
+        let header = Outgoing {
+            payload_type: packet.payload_type,
+            marker: packet.marker,
+            sequence: packet.sequence as u16,
+            timestamp: packet.timestamp,
+            ssrc: packet.ssrc,
+            mid: &packet.mid,
+            rid: packet.rid.as_deref(),
+            transport_sequence: self.transport_sequence,
+            level: packet.level,
+        };
+        let len = header::write(&mut self.train, &header, &self.negotiated.ids);
+        self.train.extend_from_slice(packet.payload);
+        match sealer.rtp_apart(&mut self.train[start..], len, packet.sequence) {
+            Ok(tag) => self.train.extend_from_slice(tag.as_ref()),
+            Err(_) => {
+                self.train.truncate(start);
+                return false;
+            }
+        }
+        self.lengths.push(self.train.len() - start);
+        self.outgoing[index].sent(packet.timestamp, packet.payload.len(), now);
+        true
+    }
+
+    /// When to be called again for reports.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.keys.as_ref()?;
+        let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
+        Some(feedback.map_or(self.next_report, |at| at.min(self.next_report)))
+    }
+
+    /// Writes the feedback and reports that are due.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if self.keys.is_none() {
+            return;
+        }
+        if now >= self.next_feedback && !self.arrivals.is_empty() {
+            self.next_feedback = now + FEEDBACK;
+            let media = self.incoming.keys().next().copied().unwrap_or_default();
+            while let Some(feedback) = self.arrivals.take() {
+                let feedback =
+                    TransportFeedback::builder_owned(feedback).sender_ssrc(self.own).media_ssrc(media);
+                self.report(&feedback);
+            }
+        }
+        if now >= self.next_report {
+            self.next_report = now + REPORTS;
+            let reports: Vec<_> = self.outgoing.iter().filter_map(|stream| stream.report(now)).collect();
+            for report in reports {
+                self.report(&report);
+            }
+            let mut blocks: Vec<_> =
+                self.incoming.iter_mut().map(|(ssrc, stream)| stream.report(*ssrc, now)).collect();
+            while !blocks.is_empty() {
+                let some = blocks.drain(..blocks.len().min(MOST_BLOCKS));
+                let empty = ReceiverReport::builder(self.own);
+                let report = some.fold(empty, |report, block| report.add_report_block(block));
+                self.report(&report);
+            }
+        }
+    }
+
+    fn report(&mut self, report: &impl RtcpPacketWriter) {
+        let Some((sealer, _)) = &mut self.keys else { return };
+        let mut packet = vec![0; LARGEST_REPORT];
+        let Ok(size) = report.write_into(&mut packet) else { return };
+        packet.truncate(size);
+        if sealer.rtcp(&mut packet).is_ok() {
+            self.train.extend_from_slice(&packet);
+            self.lengths.push(packet.len());
+        }
+    }
+
+    /// Sends what was sealed, packets of one size in one call. Returns how many the socket did not take.
+    pub(crate) fn flush(&mut self, socket: &Socket) -> u64 {
+        if self.lengths.is_empty() {
+            return 0;
+        }
+        let most = socket.longest_train();
+        let (mut unsent, mut rest, mut at) = (0, &self.train[..], 0);
+        while let (Some(&size), Some(remote)) = (self.lengths.get(at), self.remote) {
+            let most = most.min(LARGEST_TRAIN / size.max(1));
+            let alike = self.lengths[at..].iter().take(most).take_while(|other| **other == size).count();
+            let (run, after) = rest.split_at(alike * size);
+            if !socket.send(remote, run, (alike > 1).then_some(size)) {
+                unsent += alike as u64;
+            }
+            (rest, at) = (after, at + alike);
+        }
+        self.train.clear();
+        self.lengths.clear();
+        unsent
+    }
+}

@@ -1,0 +1,91 @@
+//! A client's UDP socket: trains of datagrams in and out, where the kernel can.
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSliceMut};
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll};
+
+use anyhow::Context as _;
+use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Messages taken by one call; each may be a train.
+const SLOTS: usize = 4;
+/// Room for the longest train.
+const SLOT: usize = 64 << 10;
+
+thread_local! {
+    /// Clients come and go by the hundred and each reads for a moment at a time: one buffer for all of a thread.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SLOTS * SLOT]);
+}
+
+pub(crate) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl Socket {
+    pub(crate) async fn bind(ip: IpAddr) -> anyhow::Result<Self> {
+        let io = UdpSocket::bind(SocketAddr::new(ip, 0)).await.context("no UDP socket")?;
+        let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
+        let local = io.local_addr()?;
+        Ok(Self { io, state, local })
+    }
+
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.io.poll_recv_ready(context)
+    }
+
+    /// Hands out what waits, at most a few trains. A wake comes again if more does.
+    pub(crate) fn receive(
+        &self,
+        mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut meta = [RecvMeta::default(); SLOTS];
+            let mut slots = buffer.chunks_exact_mut(SLOT);
+            let mut slices: [IoSliceMut<'_>; SLOTS] =
+                std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+            let socket = UdpSockRef::from(&self.io);
+            let taken =
+                self.io.try_io(Interest::READABLE, || self.state.recv(socket, &mut slices, &mut meta));
+            let messages = match taken {
+                Ok(messages) => messages,
+                // Nothing there after all, or a datagram of ours met a closed port: the server will be missed soon enough.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) =>
+                {
+                    return Ok(());
+                }
+                Err(error) => return Err(error).context("the socket failed"),
+            };
+            for (slot, meta) in buffer.chunks_exact_mut(SLOT).zip(&meta).take(messages) {
+                if meta.stride == 0 {
+                    continue;
+                }
+                let Some(train) = slot.get_mut(..meta.len) else { continue };
+                for datagram in train.chunks_mut(meta.stride) {
+                    each(meta.addr, datagram)?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it.
+    pub(crate) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
+        let socket = UdpSockRef::from(&self.io);
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
+    }
+
+    /// Datagrams that one send may carry.
+    pub(crate) fn longest_train(&self) -> usize {
+        self.state.max_gso_segments().max(1)
+    }
+}
