@@ -19,6 +19,7 @@ DEPLOY = Path(__file__).resolve().parent
 CRATES = DEPLOY.parent / "crates"
 DASHBOARDS = sorted((DEPLOY / "grafana/dashboards").glob("*.json"))
 ALERTS = DEPLOY / "prometheus/alerts.yml"
+RUNBOOK = DEPLOY.parent / "docs/operations.md"
 DATA_SOURCES = DEPLOY / "grafana/provisioning/datasources"
 
 # Labels that Prometheus adds, and that of a histogram's buckets.
@@ -99,6 +100,17 @@ def dashboard_faults():
                         yield f"{where}: lies over {other}"
 
 
+def runbook_faults():
+    """Alerts that would send somebody to a place that is not there."""
+    places = {line.lstrip("# ").strip().lower() for line in RUNBOOK.read_text(encoding="utf-8").splitlines()
+              if line.startswith("#")}
+    for group in yaml.safe_load(ALERTS.read_text(encoding="utf-8"))["groups"]:
+        for rule in group["rules"]:
+            place = rule["annotations"]["runbook_url"].partition("#")[2]
+            if place != rule["alert"].lower() or place not in places:
+                yield f"{ALERTS.name}: {rule['alert']}: {RUNBOOK.name} has no such heading"
+
+
 def rules():
     """The dashboard's expressions with its variables filled in, as recording rules: promtool reads no dashboards."""
     filled = []
@@ -117,7 +129,7 @@ def main(arguments):
     described = from_source()
     exported, labels = from_server(arguments[0]) if arguments else ({}, {})
     types = described | exported
-    faults, used, unseen = list(dashboard_faults()), set(), set()
+    faults, used, unseen = [*dashboard_faults(), *runbook_faults()], set(), set()
     faults += [f"{name}: exported, but no source file describes it" for name in sorted(set(exported) - set(described))]
     for where, expression in expressions():
         for name, matchers in USED.findall(expression):
