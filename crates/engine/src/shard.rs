@@ -34,10 +34,6 @@ use crate::transport::{Credentials, Polled, Shared};
 /// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
 const TIMER_SLACK: Duration = Duration::from_micros(50);
 
-/// A transport that wants to be called again is left alone for this long: it may ask for a time that is already past.
-/// Larger would make paced packets leave in bursts.
-const TIMER_STEP: Duration = Duration::from_micros(200);
-
 /// The shard could not be made: no certificate for DTLS.
 #[derive(Debug, thiserror::Error)]
 #[error("no DTLS certificate could be made")]
@@ -184,38 +180,50 @@ impl Shard {
 
     /// Takes everything out of a session's transport.
     ///
-    /// str0m's pacer gives out one packet a timeout and asks for the next a microsecond later. Those are served here, as
-    /// long as each brings something, so that what may leave now leaves as one train and not as a wake-up per packet.
+    /// str0m gives out one packet each time that it is told the time. So it is told again as long as it owes packets, and as
+    /// long as each time brings something that is due now: what may leave now leaves as one train, not with a wake-up each.
     pub(crate) fn drain(&mut self, now: Instant, key: SessionKey) {
         let mut told = now;
         let mut brought = false;
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return };
-            match session.transport.poll() {
+            let again = match session.transport.poll() {
                 Ok(Polled::Transmit(transmit)) => {
                     brought = true;
                     self.out.push_back(Output::Transmit(transmit));
+                    // A dirty session is flushed later in this turn, when more may have been written.
+                    session.transport.owes() && !session.dirty
                 }
-                Ok(Polled::Idle(at)) if brought && at <= now + TIMER_SLACK => {
+                Ok(Polled::Idle { soon: Some(at), .. }) if brought && !session.dirty => {
                     brought = false;
                     told = told.max(at);
-                    if let Err(error) = session.transport.advance(told) {
-                        tracing::info!(session = %session.id, %error, "transport failed");
-                        return self.close_session(key, CloseReason::Fault);
-                    }
+                    true
                 }
-                Ok(Polled::Idle(at)) => {
-                    self.timers.set(Timer::Session(key), at.max(now + TIMER_STEP));
+                Ok(Polled::Idle { at, .. }) => {
+                    if !session.dirty {
+                        session.transport.forgive();
+                    }
+                    self.timers.set(Timer::Session(key), at);
                     if !session.transport.is_alive() {
                         self.close_session(key, CloseReason::Peer);
                     }
                     return;
                 }
-                Ok(Polled::Event(event)) => self.on_transport_event(now, key, event),
+                Ok(Polled::Event(event)) => {
+                    self.on_transport_event(now, key, event);
+                    false
+                }
                 Err(error) => {
                     tracing::info!(session = %session.id, %error, "transport failed");
                     return self.close_session(key, CloseReason::Fault);
                 }
+            };
+            if again
+                && let Some(session) = self.sessions.get_mut(key)
+                && let Err(error) = session.transport.advance(told)
+            {
+                tracing::info!(session = %session.id, %error, "transport failed");
+                return self.close_session(key, CloseReason::Fault);
             }
         }
     }

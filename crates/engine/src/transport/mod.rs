@@ -22,7 +22,7 @@ use str0m::crypto::dtls::{DtlsCert, DtlsVersion};
 use str0m::media::KeyframeRequestKind;
 use str0m::net::Receive;
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
-use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
+use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
 
 pub(crate) use self::negotiate::SectionChange;
 use self::packet::vp8_patch;
@@ -44,6 +44,21 @@ pub(crate) type Channel = ChannelId;
 const RTX_MAX_AGE: Duration = Duration::from_secs(1);
 /// Share of retransmissions among all bytes above which they stop: a broken path must not double the load.
 const RTX_RATIO_CAP: f32 = 0.25;
+/// A transport that has something to send by the clock, such as a probe of the path, is left alone for this long: it may ask
+/// for a time that is already past. Larger would make its packets leave in bursts.
+const EXACT: Duration = Duration::from_micros(200);
+/// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
+const SOON: Duration = Duration::from_micros(50);
+/// Everything else may be late by as much. A session with media is called for each packet anyway, and most of its timers
+/// are then served on the way.
+const LAZY: Duration = Duration::from_millis(5);
+/// The estimator ticks every 25 ms, whether there is something to estimate or not; without media there is not.
+const QUIET: Duration = Duration::from_millis(500);
+/// Media that is longer ago than this is not there.
+const SILENCE: Duration = Duration::from_secs(1);
+/// A transport that sent what nobody gave it, padding or a retransmission, is likely to go on for as long.
+const EXTRA: Duration = Duration::from_millis(200);
+
 /// How often the transport reports statistics. Shorter costs a walk over all streams each time.
 const STATS_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -85,8 +100,8 @@ pub(crate) struct OutStream {
 pub(crate) enum Polled {
     Transmit(Transmit),
     Event(TransportEvent),
-    /// Nothing before this time.
-    Idle(Instant),
+    /// Nothing until `at`; but telling the time of `soon`, which is about now, may bring more.
+    Idle { at: Instant, soon: Option<Instant> },
 }
 
 /// What happened on a transport.
@@ -158,6 +173,14 @@ pub(crate) struct Transport {
     to_open: Vec<DataChannel>,
     rtx_video: usize,
     rtx_audio: usize,
+    /// The time that it was told last.
+    now: Instant,
+    /// Packets written that have not left: with an estimator, str0m lets one go each time that it is told the time.
+    owed: u32,
+    /// When media was last written or received.
+    media_at: Instant,
+    /// Until when more leaves than was written.
+    extra_until: Instant,
 }
 
 impl Transport {
@@ -199,6 +222,11 @@ impl Transport {
             to_open,
             rtx_video: limits.rtx_video_packets,
             rtx_audio: limits.rtx_audio_packets,
+            now,
+            owed: 0,
+            media_at: now,
+            // A new session's path is probed at once.
+            extra_until: now + SILENCE,
         })
     }
 
@@ -217,6 +245,7 @@ impl Transport {
             datagram.contents,
         )
         .map_err(|e| Refused(e.to_string()))?;
+        self.now = now;
         self.rtc.handle_input(Input::Receive(now, received)).map_err(|e| Refused(e.to_string()))
     }
 
@@ -236,6 +265,7 @@ impl Transport {
 
     /// Moves time forward. Must follow a batch of [`Self::write`]s.
     pub(crate) fn advance(&mut self, now: Instant) -> Result<(), Refused> {
+        self.now = now;
         self.rtc.handle_input(Input::Timeout(now)).map_err(|e| Refused(e.to_string()))
     }
 
@@ -250,12 +280,27 @@ impl Transport {
         }
     }
 
+    /// Whether packets were written that have not left, so that the time must be told again now.
+    pub(crate) fn owes(&self) -> bool {
+        self.owed > 0
+    }
+
+    /// Gives up on packets that were written and do not leave, e.g. because their stream is gone.
+    pub(crate) fn forgive(&mut self) {
+        self.owed = 0;
+    }
+
     pub(crate) fn poll(&mut self) -> Result<Polled, Refused> {
         loop {
             let output = self.rtc.poll_output().map_err(|e| Refused(e.to_string()))?;
             match output {
-                Output::Timeout(at) => return Ok(Polled::Idle(at)),
+                Output::Timeout(at) => {
+                    let patience = self.patience();
+                    let soon = at <= self.now + SOON && (self.owed > 0 || patience == EXACT);
+                    return Ok(Polled::Idle { at: at.max(self.now + patience), soon: soon.then_some(at) });
+                }
                 Output::Transmit(transmit) => {
+                    self.count_sent(&transmit.contents);
                     return Ok(Polled::Transmit(Transmit {
                         protocol: if transmit.proto == str0m::net::Protocol::Udp {
                             Protocol::Udp
@@ -273,6 +318,34 @@ impl Transport {
                     }
                 }
             }
+        }
+    }
+
+    fn count_sent(&mut self, contents: &[u8]) {
+        if !is_rtp(contents) {
+            return;
+        }
+        match self.owed.checked_sub(1) {
+            Some(owed) => self.owed = owed,
+            None => self.extra_until = self.now + EXTRA,
+        }
+    }
+
+    /// How long what the transport asked for last may wait.
+    fn patience(&self) -> Duration {
+        use PacerReason::{Handle, Immediate};
+        match self.rtc.last_timeout_reason() {
+            // After each packet str0m asks to be told the time at once, in case there is another.
+            Reason::Pacer(Immediate) if self.owed == 0 && self.now >= self.extra_until => LAZY,
+            Reason::Pacer(Handle) => LAZY,
+            Reason::Pacer(_) => EXACT,
+            Reason::BweDelayControl | Reason::BweProbeControl | Reason::BweProbeEstimator
+                if self.now.saturating_duration_since(self.media_at) > SILENCE =>
+            {
+                QUIET
+            }
+            _ if self.rtc.is_connected() => LAZY,
+            _ => EXACT,
         }
     }
 
@@ -337,6 +410,7 @@ impl Transport {
     fn media_packet(&mut self, packet: RtpPacket) -> Option<MediaPacket> {
         let mut api = self.rtc.direct_api();
         let stream = api.stream_rx(&packet.header.ssrc)?;
+        self.media_at = packet.timestamp;
         Some(MediaPacket {
             mid: stream.mid(),
             rid: stream.rid(),
@@ -374,6 +448,8 @@ impl Transport {
             write = write.vp8_patch(patch);
         }
         out.write_rtp(write);
+        self.owed += 1;
+        self.media_at = packet.received;
         true
     }
 
@@ -432,6 +508,11 @@ fn channel_config(channel: &DataChannel) -> ChannelConfig {
         },
         ..Default::default()
     }
+}
+
+/// RTP and not RTCP, as one port tells them apart (RFC 5761 section 4, RFC 7983).
+fn is_rtp(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, second, ..] if !matches!(second & 0x7f, 64..=95))
 }
 
 fn to_str0m(rate: Bitrate) -> str0m::bwe::Bitrate {
