@@ -9,7 +9,8 @@ use gungraun::prelude::*;
 use gungraun::{Callgrind, EntryPoint};
 use sluice_benches::{Media, Meeting, Scenario, World};
 use sluice_forward::{
-    Budget, Claim, Forward, Ladder, Layer, Packet, Rung, Standing, Switcher, Timeline, Verdict, Wish, allocate, select,
+    Budget, Claim, Forward, Ladder, Layer, Packet, Rung, Standing, Switcher, Timeline, Verdict, Wish,
+    allocate, select,
 };
 use sluice_rtp::{Bitrate, Codec, FrameInfo, Timestamp, read};
 use sluice_srtp::{Profile, Role, Sealer, association};
@@ -24,11 +25,11 @@ const TIMES: usize = 100;
 // Forwarding. The names are those of instructions.toml.
 
 fn video(subscribers: usize) -> Meeting {
-    Scenario::video(subscribers).warm()
+    Scenario::of(Media::Video, subscribers).warm()
 }
 
 fn audio(subscribers: usize) -> Meeting {
-    Scenario::audio(subscribers).warm()
+    Scenario::of(Media::Audio, subscribers).warm()
 }
 
 #[library_benchmark]
@@ -213,8 +214,10 @@ fn srtp_sealed_100_times((sealer, mut packet): (Sealer, Vec<u8>)) -> Vec<u8> {
 // In what the shard does, and nothing else; see `World`.
 library_benchmark_group!(
     name = shard,
-    config = LibraryBenchmarkConfig::default()
-        .tool(Callgrind::with_args(["--cache-sim=no"]).entry_point(EntryPoint::Custom("*world::counted_turn".into()))),
+    config = LibraryBenchmarkConfig::default().tool(
+        Callgrind::with_args(["--cache-sim=no"])
+            .entry_point(EntryPoint::Custom("*world::counted_turn".into()))
+    ),
     benchmarks = [video_forwarded, audio_forwarded, session_set_up, sessions_idle]
 );
 library_benchmark_group!(

@@ -67,7 +67,8 @@ impl Client {
     }
 
     pub(crate) fn receive(&mut self, now: Instant, from: SocketAddr, contents: &[u8]) {
-        let received = Receive::new(Protocol::Udp, from, self.address, contents).expect("the shard's datagram");
+        let received =
+            Receive::new(Protocol::Udp, from, self.address, contents).expect("the shard's datagram");
         self.rtc.handle_input(Input::Receive(now, received)).expect("the client takes it");
     }
 
@@ -110,16 +111,10 @@ impl Client {
         let mut api = self.rtc.direct_api();
         let stream = api.stream_tx_by_mid(mid, None).expect("the section is negotiated");
         stream.write_rtp(
-            RtpWrite::new(
-                payload_type,
-                packet.sequence.into(),
-                packet.timestamp,
-                now,
-                packet.payload,
-            )
-            .marker(packet.marker)
-            .ext_vals(extensions)
-            .nackable(true),
+            RtpWrite::new(payload_type, packet.sequence.into(), packet.timestamp, now, packet.payload)
+                .marker(packet.marker)
+                .ext_vals(extensions)
+                .nackable(true),
         );
     }
 }

@@ -65,16 +65,14 @@ impl Media {
 }
 
 impl Scenario {
-    /// Video for two seconds, or for one if there are many subscribers.
+    /// Two seconds, or one if there are many subscribers.
     #[must_use]
-    pub fn video(subscribers: usize) -> Self {
-        Scenario { media: Media::Video, subscribers, frames: if subscribers < MANY { 60 } else { 30 } }
-    }
-
-    /// Audio for two seconds, or for one if there are many subscribers.
-    #[must_use]
-    pub fn audio(subscribers: usize) -> Self {
-        Scenario { media: Media::Audio, subscribers, frames: if subscribers < MANY { 100 } else { 50 } }
+    pub fn of(media: Media, subscribers: usize) -> Self {
+        let frames = match media {
+            Media::Audio => 100,
+            Media::Video => 60,
+        };
+        Scenario { media, subscribers, frames: if subscribers < MANY { frames } else { frames / 2 } }
     }
 
     /// Packets that are forwarded while it is counted.
@@ -205,4 +203,38 @@ fn vp8(first: bool, key: bool, picture: u16, key_frames: u8, size: usize) -> Vec
     }
     payload.resize(size, 0x55);
     payload
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_committed_figures_are_of_as_many_packets_as_are_forwarded() {
+        let figures: toml::Table = include_str!("../instructions.toml").parse().unwrap();
+        let mut seen = 0;
+        for (group, media) in [("audio_forwarded", Media::Audio), ("video_forwarded", Media::Video)] {
+            for (bench, figure) in figures[group].as_table().unwrap() {
+                let subscribers = bench.strip_prefix("to_").unwrap().parse().unwrap();
+                let packets = Scenario::of(media, subscribers).packets();
+                assert_eq!(figure["packets"].as_integer(), Some(packets as i64), "{group}.{bench}");
+                seen += 1;
+            }
+        }
+        assert_eq!(seen, 6);
+    }
+
+    #[test]
+    fn everybody_gets_everything() {
+        for media in [Media::Audio, Media::Video] {
+            let scenario = Scenario { frames: 20, ..Scenario::of(media, 3) };
+            let mut meeting = scenario.warm();
+            let before = meeting.world().received();
+            meeting.count();
+            let received = meeting.world().received() - before;
+            // The last ones are still on their way.
+            let missing = scenario.packets().saturating_sub(received);
+            assert!(missing <= 3 * 5, "{media:?}: {missing} of {} are missing", scenario.packets());
+        }
+    }
 }

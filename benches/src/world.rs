@@ -9,15 +9,15 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use sluice_engine::command::NegotiationStep;
 use sluice_engine::id::{ParticipantId, PublicationId, RoomId, SessionId};
 use sluice_engine::model::{
     DataPolicy, LayerSpec, Offerer, PublicationSpec, SessionSettings, SubscriptionSpec, Wish,
 };
 use sluice_engine::{
-    Command, Config, Counters, Datagram, Input, LocalAddress, Output, Protocol, Reply, RoomAction, Shard, Ticket,
-    Transmit,
+    Command, Config, Counters, Datagram, Input, LocalAddress, Output, Protocol, Reply, RoomAction, Shard,
+    Ticket, Transmit,
 };
-use sluice_engine::command::NegotiationStep;
 use sluice_rtp::{Codec, MediaKind};
 use str0m::media::{Direction, MediaKind as Kind};
 

@@ -105,7 +105,8 @@ impl Forwarder {
         loop {
             let now = Instant::now();
             if !warm && now.duration_since(began) >= WARM_UP {
-                (warm, began, cpu, totals, before) = (true, now, cpu_time(), (0, 0, 0), self.sender.counters());
+                (warm, began, cpu, totals, before) =
+                    (true, now, cpu_time(), (0, 0, 0), self.sender.counters());
                 if options.rate == Rate::Paced {
                     let histogram = || Histogram::new(3);
                     let (from_receive, from_source) = (histogram()?, histogram()?);

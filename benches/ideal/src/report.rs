@@ -5,8 +5,8 @@ use std::fmt;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-use crate::forwarder::Forwarded;
 use crate::Options;
+use crate::forwarder::Forwarded;
 
 /// One round's figures.
 #[derive(Serialize)]
