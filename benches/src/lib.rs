@@ -1,4 +1,11 @@
-//! Benchmarks of the pure crates: `cargo bench -p sluice-benches`.
+//! Benchmarks, and what they share: a shard with clients in memory ([`World`]) and the meetings it is measured in
+//! ([`Scenario`]). `docs/performance.md` says how to run them and what their figures mean.
 //!
-//! They answer one question each: what does a packet cost at ingress, what does it cost per subscription, and what does a
-//! division of the budget cost. Absolute figures move from machine to machine; compare two runs on one.
+//! What this crate is not: a load test. It opens no session over a network and knows no signalling; `loadtest` does both.
+
+mod client;
+mod scenario;
+mod world;
+
+pub use scenario::{Media, Meeting, Scenario};
+pub use world::World;

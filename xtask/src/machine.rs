@@ -19,6 +19,8 @@ pub(crate) const NFT: Needed = Needed { programs: &["nft"], package: "nftables" 
 pub(crate) const IP: Needed = Needed { programs: &["ip"], package: "iproute2" };
 pub(crate) const TCPDUMP: Needed = Needed { programs: &["tcpdump"], package: "tcpdump" };
 
+pub(crate) const VALGRIND: Needed = Needed { programs: &["valgrind"], package: "valgrind" };
+
 pub(crate) struct Machine {
     /// The repository.
     pub(crate) root: PathBuf,

@@ -1,11 +1,13 @@
 //! The project's own commands, in Rust so that they need nothing but Cargo:
 //!
 //! * `cargo xtask test` runs every test there is, and installs what is missing for it, saying so;
-//! * `cargo xtask ci` is what the CI runs: format, lints, documentation, then `test`.
+//! * `cargo xtask ci` is what the CI runs: format, lints, documentation, then `test`, then `bench-check`;
+//! * `cargo xtask bench-check` counts what a forwarded packet costs and compares it with the committed figures.
 //!
 //! It is not a build system: each stage is one or two commands that can be typed by hand, and they are printed.
 #![allow(clippy::print_stdout, reason = "what it says is its purpose")]
 
+mod instructions;
 mod machine;
 mod python;
 mod report;
@@ -37,8 +39,16 @@ enum Task {
         #[arg(long, value_delimiter = ',', value_name = "STAGE,...")]
         only: Vec<Stage>,
     },
-    /// What the CI runs: format, lints and documentation with warnings as errors, then all tests.
+    /// What the CI runs: format, lints and documentation with warnings as errors, then all tests, then the instructions.
     Ci,
+    /// Count the instructions of a forwarded packet; fail if they grew by more than 5 % over benches/instructions.toml.
+    ///
+    /// Needs valgrind, and as root on Debian or Ubuntu installs it. Builds gungraun-runner into the target folder.
+    BenchCheck {
+        /// Write the figures into the file instead, on purpose.
+        #[arg(long)]
+        update: bool,
+    },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -59,7 +69,13 @@ fn main() -> ExitCode {
     let outcome = Machine::here().and_then(|machine| match task {
         Task::Test { only } => stages::test(&machine, &mut report, &only),
         Task::Ci => {
-            stages::checks(&machine, &mut report).and_then(|()| stages::test(&machine, &mut report, &[]))
+            stages::checks(&machine, &mut report).and_then(|()| stages::test(&machine, &mut report, &[]))?;
+            report.run("instructions", || instructions::check_if_possible(&machine));
+            Ok(())
+        }
+        Task::BenchCheck { update } => {
+            report.run("instructions", || instructions::check(&machine, update));
+            Ok(())
         }
     });
     if let Err(error) = &outcome {

@@ -61,6 +61,11 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
         &["sluice-calls", "sluice-engine", "sluice-forward", "sluice-rtp"],
         "benchmarks are of the pure crates",
     ),
+    (
+        "sluice-ideal",
+        &["sluice-net", "sluice-srtp"],
+        "the yardstick receives, opens, seals and sends as the server does, and shares nothing else with it",
+    ),
     ("xtask", &[], "it must build when nothing else does"),
 ];
 
