@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sluice_client::{Client, Options, Path};
 
@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::process::Sample;
 
 /// Which server, and which way in.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
 pub(crate) struct Server {
     /// Where clients connect.
     #[arg(long, global = true, default_value = "ws://127.0.0.1:7880")]
@@ -34,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) path: PathChoice,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PathChoice {
     /// Two connections a client.

@@ -1,0 +1,197 @@
+//! The report on a terminal.
+use comfy_table::presets::UTF8_BORDERS_ONLY;
+use comfy_table::{CellAlignment, Table};
+
+use super::Report;
+use crate::latency::Summary;
+
+/// Prints everything that people look for first.
+pub(crate) fn print(report: &Report) {
+    println!("\n{}", heading(report));
+    println!("{}", figures(report));
+    println!("{}", times(report));
+    if !report.verdicts.is_empty() {
+        println!("{}", verdicts(report));
+    }
+    for warning in &report.warnings {
+        println!("WARNING: {warning}");
+    }
+    for failure in &report.failures {
+        println!("FAILED: {failure}");
+    }
+}
+
+fn heading(report: &Report) -> String {
+    let Report { name, url, seconds, people, .. } = report;
+    format!("{name}: {} participants against {url}, {seconds:.0} s measured", people.planned)
+}
+
+/// The figures that are no distributions: name and value.
+pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
+    let Report { people, media, server, harness, .. } = report;
+    let mut rows = vec![
+        (
+            "participants",
+            format!(
+                "{} of {} present at the end; {} joins, {} leaves, {} failed",
+                people.present, people.planned, people.joins, people.leaves, people.failed
+            ),
+        ),
+        (
+            "received",
+            format!(
+                "{} packets/s, {} in {:.0} streams; {} packets in all",
+                thousands(media.received_packets_per_second),
+                bits(media.received_bits_per_second),
+                media.streams,
+                thousands(media.received_packets as f64)
+            ),
+        ),
+        (
+            "sent",
+            format!(
+                "{}; {} packets in all",
+                bits(media.sent_bits_per_second),
+                thousands(media.sent_packets as f64)
+            ),
+        ),
+        (
+            "lost",
+            format!(
+                "{} packets ({:.3} %); {} missing by the senders' count ({:.3} %); {} came twice",
+                media.lost, media.loss_percent, media.missing, media.missing_percent, media.duplicates
+            ),
+        ),
+        (
+            "freezes",
+            format!(
+                "{}, {:.1} s in all, {:.2} % of the time that video was watched",
+                media.freezes, media.frozen_seconds, media.frozen_percent
+            ),
+        ),
+    ];
+    if media.layer_switches > 0 {
+        rows.push(("layer switches", media.layer_switches.to_string()));
+    }
+    if let Some(server) = server {
+        rows.push((
+            "server CPU",
+            format!(
+                "{:.2} cores; {} received packets per CPU-second; {:.2} ms per participant-second",
+                server.cores,
+                thousands(server.packets_per_cpu_second),
+                server.cpu_ms_per_participant_second
+            ),
+        ));
+        rows.push((
+            "server memory",
+            format!(
+                "{:.0} MiB, {:.0} before; {:.0} KiB a participant; {} threads, {} files",
+                server.rss_mib,
+                server.rss_mib_before,
+                server.rss_kib_per_participant,
+                server.threads,
+                server.open_files
+            ),
+        ));
+    }
+    let made =
+        harness.made_percent.map_or(String::new(), |made| format!(", made {made:.1} % of the media due"));
+    let busy =
+        harness.machine_busy_percent.map_or(String::new(), |busy| format!("; machine {busy:.0} % busy"));
+    rows.push((
+        "load generator",
+        format!(
+            "{:.2} of {} cores, woke up {:.1} ms late (p99){made}{busy}",
+            harness.cores, harness.usable_cores, harness.lateness.p99_ms
+        ),
+    ));
+    rows
+}
+
+/// The distributions that something was recorded of.
+pub(super) fn summaries(report: &Report) -> Vec<(&'static str, Summary)> {
+    let times = &report.times;
+    let all = [
+        ("latency, audio", times.audio_latency),
+        ("latency, video", times.video_latency),
+        ("join", times.join),
+        ("transport connected", times.connect),
+        ("first media", times.first_media),
+        ("key-frame wait", times.key_frame_wait),
+        ("layer switch", times.layer_switch),
+    ];
+    all.into_iter().filter(|(_, summary)| summary.count > 0).collect()
+}
+
+fn figures(report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY);
+    for (name, value) in rows(report) {
+        table.add_row([name.to_owned(), value]);
+    }
+    table
+}
+
+fn times(report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["ms", "p50", "p95", "p99", "max", "of"]);
+    for (name, summary) in summaries(report) {
+        let Summary { count, p50_ms, p95_ms, p99_ms, max_ms } = summary;
+        let mut row = vec![name.to_owned()];
+        row.extend([p50_ms, p95_ms, p99_ms, max_ms].map(|ms| format!("{ms:.1}")));
+        row.push(thousands(count as f64));
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn verdicts(report: &Report) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_BORDERS_ONLY).set_header(["threshold", "allowed", "found", ""]);
+    for verdict in &report.verdicts {
+        let held = if verdict.held { "held" } else { "FAILED" };
+        table.add_row([verdict.name, &verdict.allowed, &verdict.found, held]);
+    }
+    table
+}
+
+/// `12,345`.
+pub(super) fn thousands(number: f64) -> String {
+    let digits = format!("{:.0}", number.max(0.0));
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// Bits per second with a fitting unit.
+pub(super) fn bits(bits: f64) -> String {
+    match bits {
+        bits if bits >= 1e9 => format!("{:.2} Gbit/s", bits / 1e9),
+        bits if bits >= 1e6 => format!("{:.1} Mbit/s", bits / 1e6),
+        bits => format!("{:.0} kbit/s", bits / 1e3),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let grouped: Vec<String> = [0.0, 999.0, 1_000.4, 1_234_567.0].map(thousands).into();
+        assert_eq!(grouped, ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!(
+            (bits(64_000.0), bits(2.5e6), bits(3e9)),
+            ("64 kbit/s".into(), "2.5 Mbit/s".into(), "3.00 Gbit/s".into())
+        );
+    }
+}

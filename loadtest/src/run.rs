@@ -1,0 +1,267 @@
+//! One run of a scenario: checks first, then workers, then the report.
+mod fleet;
+mod machine;
+mod merge;
+mod preflight;
+mod progress;
+mod record;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use tokio::time::Instant;
+
+use crate::report::Report;
+use crate::resources::{Cost, Watch};
+use crate::scenario::{Overrides, Scenario, Source, divide, plan};
+use crate::server::{Server, now};
+use crate::worker::messages::{Assignment, Told};
+use fleet::{Fleet, News};
+use machine::Machine;
+use merge::Merge;
+use progress::{Phase, Progress};
+use record::Harness;
+pub(crate) use record::Record;
+
+/// Until all workers have begun: the first second begins for all at once.
+const HEAD_START: Duration = Duration::from_millis(200);
+/// Once all have joined, the last may still need this long for its transport.
+const CONNECTING: u64 = 15;
+/// What was under way when the measured time ended comes within this many seconds, or is lost.
+const DRAIN: u64 = 1;
+
+/// Runs a scenario.
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// A built-in scenario (see `loadtest scenarios`), or a TOML file.
+    scenario: String,
+    #[command(flatten)]
+    overrides: Overrides,
+    /// Write a report as one HTML file that needs nothing else.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// Processes that share the load; participants of large rooms are divided, small rooms stay whole.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
+    processes: u16,
+    /// Threads of each process.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
+    threads: u16,
+}
+
+impl Run {
+    /// Returns whether everything held.
+    ///
+    /// # Errors
+    /// If the load cannot be made: no such scenario, no such server, a worker that died.
+    pub(crate) async fn run(self, server: &Server, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
+        let source = Source::find(&self.scenario)?;
+        let scenario = source.read(&self.overrides)?;
+        preflight::check(server, &scenario, self.processes.into()).await?;
+        writable(self.report.as_deref())?;
+        let watch = if scenario.thresholds.given_back { Watch::start(server).await? } else { None };
+
+        let (mut record, present) = self.load(source.name, &scenario, server).await?;
+        if let (Some(watch), Some((start, end))) = (watch, record.server_window()) {
+            record.given_back = Some(given_back(watch, server, start, end, present).await?);
+        }
+        let report = Report::of(record);
+        crate::report::print(&report);
+        if let Some(path) = json {
+            crate::write_json(&report, path)?;
+        }
+        if let Some(path) = &self.report {
+            let html = crate::report::html(&report).context("cannot make the report")?;
+            std::fs::write(path, html).with_context(|| format!("cannot write {}", path.display()))?;
+            eprintln!("report written to {}", path.display());
+        }
+        Ok(report.held())
+    }
+
+    /// Loads the server. Returns what was seen, and how many were there at the end.
+    async fn load(
+        &self,
+        name: String,
+        scenario: &Scenario,
+        server: &Server,
+    ) -> anyhow::Result<(Record, usize)> {
+        let seats = plan(scenario);
+        let total = seats.len();
+        let run = now().as_millis().to_string();
+        let mut shares = divide(&seats, scenario.rooms, self.processes.into());
+        shares.retain(|share| !share.is_empty());
+        let assignments = shares.into_iter().map(|seats| Assignment {
+            server: server.clone(),
+            scenario: scenario.clone(),
+            seats,
+            run: run.clone(),
+            threads: self.threads.into(),
+        });
+        let before = server.sample()?;
+        let mut fleet = Fleet::start(assignments.collect())?;
+        fleet.until_ready().await?;
+        let processes = fleet.len();
+        let epoch = Instant::now() + HEAD_START;
+        fleet.go(now() + HEAD_START)?;
+        let mut course = Course::new(scenario, server, total, epoch, processes);
+        course.follow(&mut fleet).await?;
+        let Course { merge, machine, window, interrupted, .. } = course;
+        let window = window.context("the measurement did not begin")?;
+        let seconds = merge.finish();
+        let present = seconds
+            .iter()
+            .rfind(|second| window.contains(&second.index))
+            .map_or(0, |second| usize::try_from(second.people.present).unwrap_or(0));
+        let (servers, busy) = machine.finish();
+        let record = Record {
+            name,
+            scenario: scenario.clone(),
+            url: server.url.clone(),
+            seconds,
+            window,
+            server: servers,
+            server_before: before.map(|before| before.rss_mib),
+            machine_busy: busy,
+            harness: Harness { processes, threads: self.threads.into(), cores: machine::cores() },
+            given_back: None,
+            interrupted,
+        };
+        Ok((record, present))
+    }
+}
+
+/// The course of a load: everybody joins, things settle, the measurement, everybody leaves.
+struct Course<'a> {
+    scenario: &'a Scenario,
+    total: usize,
+    epoch: Instant,
+    merge: Merge,
+    machine: Machine<'a>,
+    progress: Progress,
+    window: Option<Range<u64>>,
+    stopped: bool,
+    interrupted: bool,
+}
+
+impl<'a> Course<'a> {
+    fn new(
+        scenario: &'a Scenario,
+        server: &'a Server,
+        total: usize,
+        epoch: Instant,
+        processes: usize,
+    ) -> Self {
+        Self {
+            scenario,
+            total,
+            epoch,
+            merge: Merge::new(processes),
+            machine: Machine::new(server),
+            progress: Progress::new(total, scenario.duration.as_secs()),
+            window: None,
+            stopped: false,
+            interrupted: false,
+        }
+    }
+
+    async fn follow(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
+        let mut second = 0;
+        let mut working = fleet.len();
+        while working > 0 {
+            tokio::select! {
+                news = fleet.news() => match news? {
+                    News { worker, told: Told::Second(told) } => {
+                        self.merge.take(worker, *told);
+                        self.look(fleet)?;
+                    }
+                    News { worker, told: Told::Done } => {
+                        self.merge.done(worker);
+                        working -= 1;
+                    }
+                    News { told: Told::Ready, .. } => bail!("a worker is ready twice"),
+                },
+                () = tokio::time::sleep_until(self.epoch + Duration::from_secs(second)) => {
+                    self.machine.sample(second)?;
+                    if !self.stopped && self.window.as_ref().is_some_and(|window| second >= window.end + DRAIN) {
+                        self.stopped = true;
+                        fleet.stop()?;
+                    }
+                    second += 1;
+                }
+                pressed = tokio::signal::ctrl_c() => {
+                    pressed.context("cannot listen for Ctrl-C")?;
+                    self.interrupt(second)?;
+                }
+            }
+        }
+        self.progress.finish();
+        Ok(())
+    }
+
+    /// Looks at the seconds that are complete now.
+    fn look(&mut self, fleet: &mut Fleet) -> anyhow::Result<()> {
+        while let Some(second) = self.merge.next_complete() {
+            let (people, index) = (second.people, second.index);
+            let all_tried = people.attempted >= self.total as u64;
+            let phase = match &self.window {
+                None => Phase::Ramp,
+                Some(window) if second.index < window.start => Phase::Settle,
+                Some(window) if second.index < window.end => Phase::Measure(second.index + 1 - window.start),
+                Some(_) => Phase::Leave,
+            };
+            self.progress.show(phase, second, self.machine.latest());
+            if self.window.is_some() || !all_tried {
+                continue;
+            }
+            if people.present == 0 && self.scenario.groups.iter().all(|group| group.stay.is_none()) {
+                self.progress.finish();
+                fleet.stop()?;
+                let first = self.merge.first_failure().unwrap_or("no reason was told").to_owned();
+                bail!("nobody could join: {first}");
+            }
+            let tried_at = self.merge.tried_at(self.total as u64);
+            if people.connected >= people.present || index >= tried_at + CONNECTING {
+                let settle = self.scenario.settle.as_secs_f64().ceil() as u64;
+                let from = self.seconds_passed().max(index + 1) + settle;
+                let seconds = self.scenario.duration.as_secs_f64().ceil() as u64;
+                self.window = Some(from..from + seconds);
+            }
+        }
+        Ok(())
+    }
+
+    fn seconds_passed(&self) -> u64 {
+        Instant::now().saturating_duration_since(self.epoch).as_secs() + 1
+    }
+
+    /// Ends the measurement early; what was measured is reported.
+    fn interrupt(&mut self, second: u64) -> anyhow::Result<()> {
+        match &mut self.window {
+            Some(window) if second > window.start + 1 && !self.interrupted => {
+                window.end = second.min(window.end);
+                self.interrupted = true;
+                Ok(())
+            }
+            _ => bail!("interrupted"),
+        }
+    }
+}
+
+async fn given_back(
+    watch: Watch,
+    server: &Server,
+    start: crate::process::Sample,
+    end: crate::process::Sample,
+    present: usize,
+) -> anyhow::Result<Cost> {
+    watch.finish(server, start, end, present).await
+}
+
+/// A report that cannot be written is known before the load, not after it.
+fn writable(path: Option<&std::path::Path>) -> anyhow::Result<()> {
+    let Some(path) = path else { return Ok(()) };
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.map(drop).with_context(|| format!("cannot write the report to {}", path.display()))
+}

@@ -1,0 +1,38 @@
+//! What coordinator and workers say to each other: a JSON object a line, over the worker's standard input and output.
+use serde::{Deserialize, Serialize};
+
+use super::second::Second;
+use crate::scenario::{Scenario, Seat};
+use crate::server::Server;
+
+/// To a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Order {
+    /// The first line: what to do.
+    Assign(Box<Assignment>),
+    /// Begin at this time, microseconds since the Unix epoch: all workers count their seconds from it.
+    Go { epoch_us: u64 },
+    /// Everybody leaves.
+    Stop,
+}
+
+/// A worker's share of the load.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Assignment {
+    pub(crate) server: Server,
+    pub(crate) scenario: Scenario,
+    pub(crate) seats: Vec<Seat>,
+    /// Makes the rooms of this run differ from those of earlier runs.
+    pub(crate) run: String,
+    /// Of the worker's runtime.
+    pub(crate) threads: usize,
+}
+
+/// From a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Told {
+    Ready,
+    Second(Box<Second>),
+    /// Everybody has left; nothing comes after it.
+    Done,
+}

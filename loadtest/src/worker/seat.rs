@@ -1,0 +1,124 @@
+//! One seat: somebody joins, stays, leaves, and perhaps comes again.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use rand::RngExt as _;
+use sluice_client::Options;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::floor::Event;
+use super::participant::{Participant, Sends};
+use super::receiver::Receiver;
+use super::tally::Tally;
+use crate::scenario::{Group, Media, Scenario, Seat};
+use crate::server::Server;
+
+/// A client that outlives the load by this ends by itself.
+const SPARE: Duration = Duration::from_secs(600);
+
+/// What all seats of a worker share.
+pub(crate) struct Context {
+    pub(crate) server: Server,
+    pub(crate) scenario: Scenario,
+    pub(crate) run: String,
+    pub(crate) epoch: Instant,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) floor: mpsc::Sender<Event>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Context {
+    /// Fills a seat until the load stops.
+    pub(crate) async fn fill(self: Arc<Self>, seat: Seat, id: usize) {
+        let group = &self.scenario.groups[seat.group];
+        self.wait_until(self.epoch + seat.join_at).await;
+        let mut visit = 0;
+        while !self.stop.is_cancelled() {
+            let joined = self.join(&seat, id, visit).await;
+            let failed = joined.is_err();
+            let event = match joined {
+                Ok((participant, took)) => Event::Entered(Box::new(participant), took),
+                Err(error) => Event::Failed(format!("{error:#}")),
+            };
+            self.tell(event).await;
+            if visit == 0 {
+                self.tell(Event::Attempted).await;
+            }
+            if !failed {
+                match group.stay {
+                    Some(stay) => {
+                        let stay = stay.mul_f64(rand::rng().random_range(0.5..1.5));
+                        self.wait_until(Instant::now() + stay).await;
+                    }
+                    None => self.stop.cancelled().await,
+                }
+                self.leave(id).await;
+            }
+            if group.stay.is_none() {
+                return;
+            }
+            visit += 1;
+            self.wait_until(Instant::now() + group.away).await;
+        }
+    }
+
+    async fn join(&self, seat: &Seat, id: usize, visit: u32) -> anyhow::Result<(Participant, Duration)> {
+        let group = &self.scenario.groups[seat.group];
+        let room = format!("load-{}-{}", self.run, seat.room);
+        let identity = match visit {
+            0 => format!("{}-{}", group.name, seat.member),
+            visit => format!("{}-{}-again-{visit}", group.name, seat.member),
+        };
+        let who = format!("{identity} of {room}");
+        let receiver = Receiver::new(self.tally.clone(), id);
+        let options = Options {
+            path: self.server.path.of(id),
+            auto_subscribe: group.receive == Media::All,
+            // Who asks for sizes begins with the lowest layer, as players do.
+            adaptive_stream: !group.sizes.is_empty(),
+            lifetime: self.scenario.ramp + self.scenario.duration + SPARE,
+            observer: Some(receiver.observer()),
+            ..Options::default()
+        };
+        let client = self.server.join(&room, &identity, options).await.with_context(|| who.clone())?;
+        let took = client.with_stats(|stats| stats.joined_after);
+        let sends = publish(&client, group).await.with_context(|| who)?;
+        Ok((Participant::new(id, client, receiver, group.clone(), sends), took))
+    }
+
+    async fn leave(&self, id: usize) {
+        let (reply, answer) = oneshot::channel();
+        self.tell(Event::Leaving(id, reply)).await;
+        if let Ok(Some(participant)) = answer.await
+            && let Err(error) = participant.client.leave().await
+        {
+            self.tell(Event::Failed(format!("{error:#}"))).await;
+        }
+    }
+
+    async fn tell(&self, event: Event) {
+        // The floor outlives the seats; without it the worker ends anyway.
+        let _gone = self.floor.send(event).await;
+    }
+
+    async fn wait_until(&self, at: Instant) {
+        tokio::select! {
+            () = tokio::time::sleep_until(at.into()) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+}
+
+async fn publish(client: &sluice_client::Client, group: &Group) -> anyhow::Result<Sends> {
+    let mut sends = Sends::default();
+    if let Some(audio) = &group.audio {
+        sends.audio = Some(client.publish_audio(audio.shape()).await.context("cannot publish audio")?);
+    }
+    if let Some(video) = &group.video {
+        let sid = client.publish_video(video.shape()).await.context("cannot publish video")?;
+        sends.video = Some((sid, (video.layers == 1).then_some(video.bitrate.0)));
+    }
+    Ok(sends)
+}

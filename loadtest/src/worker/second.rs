@@ -1,0 +1,143 @@
+//! What a worker counted within one second: sent to the coordinator, and added up there.
+use serde::{Deserialize, Serialize};
+
+use crate::distribution::Distribution;
+
+/// One second of one worker, or of all.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Second {
+    /// Seconds since the start; this one began then.
+    pub(crate) index: u64,
+    pub(crate) people: People,
+    pub(crate) media: Media,
+    pub(crate) times: Times,
+    pub(crate) own: Own,
+    /// What went wrong, in words.
+    pub(crate) failures: Vec<String>,
+}
+
+/// At the end of the second.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct People {
+    /// Seats whose first join succeeded or failed.
+    pub(crate) attempted: u64,
+    pub(crate) present: u64,
+    /// Of these, with their transports connected.
+    pub(crate) connected: u64,
+    /// Tracks on their way to a receiver: of these, something came within the second.
+    pub(crate) streams: u64,
+    /// Within the second.
+    pub(crate) joined: u64,
+    pub(crate) left: u64,
+    pub(crate) failed: u64,
+}
+
+/// Within the second.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Media {
+    pub(crate) sent_packets: u64,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_packets: u64,
+    pub(crate) received_bytes: u64,
+    /// Less than zero when what was missing came late.
+    pub(crate) lost: i64,
+    pub(crate) missing: i64,
+    pub(crate) duplicates: u64,
+    pub(crate) layer_switches: u64,
+    pub(crate) freezes: u64,
+    pub(crate) frozen_us: u64,
+    /// Receivers' time with a video, so that freezes can be told as a share.
+    pub(crate) video_streams: u64,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Times {
+    pub(crate) audio_latency: Distribution,
+    pub(crate) video_latency: Distribution,
+    pub(crate) join: Distribution,
+    pub(crate) connect: Distribution,
+    pub(crate) first_media: Distribution,
+    pub(crate) key_frame_wait: Distribution,
+    pub(crate) layer_switch: Distribution,
+}
+
+/// How the worker itself fared.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Own {
+    /// How late its event loop woke up.
+    pub(crate) lateness: Distribution,
+    /// Cores busy.
+    pub(crate) cores: f64,
+    pub(crate) rss_mib: f64,
+    /// Packets or bytes that it made, and that it should have made, of media with an even rate.
+    pub(crate) made: f64,
+    pub(crate) due: f64,
+}
+
+impl Second {
+    /// Takes in the same second of another worker, or the next of all.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.people.add(&other.people);
+        self.media.add(&other.media);
+        self.times.add(&other.times);
+        self.own.add(&other.own);
+        self.failures.extend(other.failures.iter().cloned());
+    }
+}
+
+impl People {
+    fn add(&mut self, other: &Self) {
+        self.attempted += other.attempted;
+        self.present += other.present;
+        self.connected += other.connected;
+        self.streams += other.streams;
+        self.joined += other.joined;
+        self.left += other.left;
+        self.failed += other.failed;
+    }
+}
+
+impl Media {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.sent_packets += other.sent_packets;
+        self.sent_bytes += other.sent_bytes;
+        self.received_packets += other.received_packets;
+        self.received_bytes += other.received_bytes;
+        self.lost += other.lost;
+        self.missing += other.missing;
+        self.duplicates += other.duplicates;
+        self.layer_switches += other.layer_switches;
+        self.freezes += other.freezes;
+        self.frozen_us += other.frozen_us;
+        self.video_streams += other.video_streams;
+    }
+}
+
+impl Times {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.audio_latency.add(&other.audio_latency);
+        self.video_latency.add(&other.video_latency);
+        self.join.add(&other.join);
+        self.connect.add(&other.connect);
+        self.first_media.add(&other.first_media);
+        self.key_frame_wait.add(&other.key_frame_wait);
+        self.layer_switch.add(&other.layer_switch);
+    }
+
+    /// Audio and video together.
+    pub(crate) fn latency(&self) -> Distribution {
+        let mut both = self.audio_latency.clone();
+        both.add(&self.video_latency);
+        both
+    }
+}
+
+impl Own {
+    fn add(&mut self, other: &Self) {
+        self.lateness.add(&other.lateness);
+        self.cores += other.cores;
+        self.rss_mib += other.rss_mib;
+        self.made += other.made;
+        self.due += other.due;
+    }
+}
