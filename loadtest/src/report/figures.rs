@@ -193,7 +193,8 @@ impl Server {
             rss_mib_before: before,
             rss_mib: end.rss_mib,
             rss_mib_max: inside.map(|at| at.sample.rss_mib).fold(0.0, f64::max),
-            rss_kib_per_participant: (end.rss_mib - before) * 1024.0 / present,
+            // A server that kept memory of an earlier load may need no more for this one.
+            rss_kib_per_participant: (end.rss_mib - before).max(0.0) * 1024.0 / present,
             threads: end.threads,
             open_files: end.open_files,
         })

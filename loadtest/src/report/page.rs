@@ -129,6 +129,17 @@ fn tiles(report: &Report) -> Vec<Tile> {
             note: format!("{:.2} % of watched time", media.frozen_percent),
         });
     }
+    if times.first_media.count > 0 {
+        tiles.push(Tile {
+            name: "First media, p99",
+            value: milliseconds(times.first_media.p99_ms),
+            unit: "ms",
+            note: match times.key_frame_wait.count {
+                0 => format!("p50 {} ms", milliseconds(times.first_media.p50_ms)),
+                _ => format!("key-frame wait {} ms", milliseconds(times.key_frame_wait.p99_ms)),
+            },
+        });
+    }
     if let Some(server) = server {
         tiles.push(Tile {
             name: "Server memory",

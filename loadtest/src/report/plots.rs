@@ -16,6 +16,9 @@ const FONT: (&str, i32) = ("sans-serif", 13);
 /// Free space above the highest value.
 const HEADROOM: f64 = 1.12;
 
+/// Axes of counts go at least this far, so that their labels are whole.
+const FEWEST: u64 = 4;
+
 /// One line of a plot.
 pub(super) struct Line {
     pub(super) colour: RGBColor,
@@ -66,7 +69,7 @@ pub(super) fn lines(lines: &[Line], window: (f64, f64), least: f64) -> anyhow::R
 
 /// How many of something took how long.
 pub(super) fn bars((counts, width): &(Vec<u64>, f64), colour: RGBColor) -> anyhow::Result<String> {
-    let highest = counts.iter().copied().max().unwrap_or(0).max(1) as f64 * HEADROOM;
+    let highest = counts.iter().copied().max().unwrap_or(0).max(FEWEST) as f64 * HEADROOM;
     let most = width * counts.len() as f64;
     let mut svg = String::new();
     {

@@ -1,0 +1,228 @@
+//! A small load against a real server, and what is told when there can be none.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A debug build on a busy machine needs some seconds.
+const START: Duration = Duration::from_secs(60);
+
+/// Two rooms, everything that a participant can do, and no time to lose.
+const SCENARIO: &str = r#"
+about = "A test"
+rooms = 2
+duration = "3s"
+ramp = "500ms"
+settle = "1s"
+
+[[groups]]
+name = "speakers"
+count = 1
+audio = { talk = "700ms", pause = "300ms" }
+video = { bitrate = "300 kbit/s", size = "640x360", layers = 2 }
+
+[[groups]]
+name = "viewers"
+count = 1
+sizes = ["320x180", "640x360"]
+size_every = "1s"
+
+[[groups]]
+name = "guests"
+count = 1
+receive = "audio"
+stay = "1s"
+away = "200ms"
+
+[thresholds]
+join_p99 = "10s"
+"#;
+
+fn loadtest() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("SLUICE_KEY").env_remove("SLUICE_SECRET");
+    command
+}
+
+fn sluice() -> Command {
+    let mut command = Command::new(server_binary());
+    // The server would take it for a setting.
+    command.stdin(Stdio::null()).env_remove("SLUICE_BIN").env_remove("RUST_LOG");
+    command
+}
+
+/// `SLUICE_BIN`, else the one that was built beside us; built now if there is none.
+fn server_binary() -> PathBuf {
+    if let Some(named) = std::env::var_os("SLUICE_BIN") {
+        return named.into();
+    }
+    let beside = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("sluice");
+    if !beside.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let built = Command::new(cargo).args(["build", "-p", "sluice"]).status().unwrap();
+        assert!(built.success(), "no server to load");
+    }
+    beside
+}
+
+struct Server {
+    child: Child,
+    http: u16,
+}
+
+impl Server {
+    fn start() -> Self {
+        // Held together, so that no two are the same.
+        let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let ports: Vec<u16> =
+            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+        drop(listeners);
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = sluice();
+        command.args(["dev", "--log", "warn", "--data-dir", ""]).stdout(Stdio::piped());
+        let flags = ["--http-port", "--tcp-port", "--grpc-port", "--calls-grpc-port", "--udp-port"];
+        for (flag, port) in flags.iter().zip(ports.iter().chain([&udp])) {
+            command.arg(flag).arg(port.to_string());
+        }
+        let mut child = command.spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let server = Self { child, http: ports[0] };
+        let greeting =
+            output.lines().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C")).count();
+        assert!(greeting > 0, "the server ended at its start");
+        server.wait_until_ready();
+        server
+    }
+
+    /// It greets when it listens, and is ready when rooms have met the node.
+    fn wait_until_ready(&self) {
+        let token = sluice().args(["token", "--room", "ready", "--identity", "nobody"]).output();
+        let token = String::from_utf8(token.unwrap().stdout).unwrap();
+        let began = Instant::now();
+        loop {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
+            let path = format!("/rtc/validate?access_token={}", token.trim());
+            write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            if answer.contains(" 200 ") {
+                return;
+            }
+            assert!(began.elapsed() < START, "not ready: {answer}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.http)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ended = self.child.kill().and_then(|()| self.child.wait());
+    }
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_small_load_over_two_processes_is_measured_and_reported() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let [scenario, json, html] = ["small.toml", "r.json", "r.html"].map(|name| folder.path().join(name));
+    std::fs::write(&scenario, SCENARIO).unwrap();
+    let output = loadtest()
+        .args(["run", scenario.to_str().unwrap(), "--processes", "2", "--url", &server.url()])
+        .args(["--server-pid", &server.child.id().to_string()])
+        .args(["--json", json.to_str().unwrap(), "--report", html.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = text(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("measuring 1/3") && told.contains("join_p99"), "{told}");
+
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let number =
+        |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}"));
+    assert_eq!(number("/people/planned"), 6.0);
+    assert!(number("/people/joins") > 6.0, "guests come again");
+    assert_eq!(number("/people/failed"), 0.0);
+    assert_eq!(number("/harness/processes"), 2.0);
+    // Each viewer gets 30 frames a second.
+    assert!(number("/media/received_packets") > 100.0);
+    assert!(number("/times/video_latency/count") > 100.0 && number("/times/audio_latency/count") > 100.0);
+    // A viewer in each room sees the speaker.
+    assert_eq!(number("/times/key_frame_wait/count"), 2.0);
+    assert!(number("/times/layer_switch/count") >= 2.0, "{told}");
+    assert!(number("/server/packets_per_cpu_second") > 0.0);
+    assert!(report["series"].as_array().unwrap().len() >= 5);
+
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.matches("<svg").count() >= 9 && page.contains("everything held"));
+    for outside in ["http://", "https://", "src=", "@import", "url("] {
+        let known = |rest: &str| rest.starts_with("www.w3.org/2000/svg");
+        assert!(page.split(outside).skip(1).all(known), "the page must need nothing else, but has {outside}");
+    }
+}
+
+#[test]
+fn what_does_not_hold_decides_the_exit_code() {
+    let server = Server::start();
+    let output = loadtest()
+        .args([
+            "run",
+            "fanout",
+            "--participants",
+            "2",
+            "--duration",
+            "2s",
+            "--ramp",
+            "0s",
+            "--url",
+            &server.url(),
+        ])
+        .args(["--set", "settle=0s", "--set", "thresholds.latency_p99=1us"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("FAILED: latency_p99"), "{}", text(&output));
+
+    let output =
+        loadtest().args(["run", "fanout", "--secret", "wrong", "--url", &server.url()]).output().unwrap();
+    let told = text(&output);
+    assert!(!output.status.success() && told.contains("refuses") && told.contains("`devkey`"), "{told}");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_before_anything_starts() {
+    let output = loadtest().args(["run", "fanout", "--url", "ws://127.0.0.1:9"]).output().unwrap();
+    let told = text(&output);
+    assert!(!output.status.success() && told.contains("no server answers at ws://127.0.0.1:9"), "{told}");
+    let output = loadtest().args(["run", "fanout", "--set", "participant=5"]).output().unwrap();
+    assert!(text(&output).contains("unknown field `participant`"), "{}", text(&output));
+}
+
+#[test]
+fn built_in_scenarios_are_listed_and_shown_as_they_are() {
+    let listed = loadtest().arg("scenarios").output().unwrap();
+    let shown = loadtest().args(["scenarios", "show", "meeting"]).output().unwrap();
+    assert!(text(&listed).contains("audio-room") && text(&shown).contains("[[groups]]"));
+}
+
+#[test]
+fn a_worker_that_is_told_nonsense_says_so_and_ends() {
+    let mut worker = loadtest().arg("worker").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    worker.stdin.take().unwrap().write_all(b"{\"Dance\":{}}\n").unwrap();
+    let output = worker.wait_with_output().unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output).contains("Dance"), "{}", text(&output));
+}
