@@ -43,6 +43,10 @@ pub(crate) struct Run {
     /// Write a report as one HTML file that needs nothing else.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Clients with a light media plane: real feedback, no retransmission, a sample decrypted. Carries far more per core;
+    /// what is missing by the senders' count is not known then.
+    #[arg(long)]
+    light: bool,
     /// Processes that share the load; participants of large rooms are divided, small rooms stay whole.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     processes: u16,
@@ -97,6 +101,7 @@ impl Run {
             scenario: scenario.clone(),
             seats,
             run: run.clone(),
+            light: self.light,
             threads: self.threads.into(),
         });
         let before = server.sample()?;
@@ -124,7 +129,12 @@ impl Run {
             server: servers,
             server_before: before.map(|before| before.rss_mib),
             machine_busy: busy,
-            harness: Harness { processes, threads: self.threads.into(), cores: machine::cores() },
+            harness: Harness {
+                processes,
+                threads: self.threads.into(),
+                cores: machine::cores(),
+                light: self.light,
+            },
             given_back: None,
             interrupted,
         };

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use sluice_client::{Opened, Plane};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -63,12 +64,13 @@ async fn work(
     let epoch = Instant::now() + since_unix.saturating_sub(crate::server::now());
     tokio::time::sleep_until(epoch.into()).await;
 
-    let Assignment { server, scenario, seats, run, threads } = assignment;
+    let Assignment { server, scenario, seats, run, light, threads } = assignment;
+    let plane = if light { Plane::Light(Opened::Sample) } else { Plane::Full };
     let tally = Arc::new(Tally::new(threads * PARTS_PER_THREAD));
     let (floor, events) = mpsc::channel(EVENTS);
     let stop = CancellationToken::new();
     let watching = tokio::spawn(Floor::new(events, told.clone(), tally.clone(), epoch).run());
-    let context = Arc::new(Context { server, scenario, run, epoch, tally, floor, stop: stop.clone() });
+    let context = Arc::new(Context { server, scenario, run, plane, epoch, tally, floor, stop: stop.clone() });
     let mut filled = JoinSet::new();
     for (id, seat) in seats.into_iter().enumerate() {
         filled.spawn(context.clone().fill(seat, id));

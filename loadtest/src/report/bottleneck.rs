@@ -31,6 +31,12 @@ pub(super) fn warnings(harness: &Harness) -> Vec<String> {
             "the load generator did not keep up: it made {made:.1} % of the media that was due, so the load was smaller than asked for"
         ));
     }
+    if harness.unsent > 0 {
+        warnings.push(format!(
+            "{} packets never left the load generator, because its sockets were full: they count as lost, and are not the server's",
+            harness.unsent
+        ));
+    }
     if let Some(busy) = harness.machine_busy_percent.filter(|busy| *busy > MACHINE_PERCENT) {
         warnings.push(format!(
             "this machine was {busy:.0} % busy: everything on it waited for a core, a server that runs here too"
@@ -48,6 +54,8 @@ mod tests {
         Harness {
             processes: 2,
             threads: 1,
+            light: false,
+            unsent: 0,
             cores: 1.6,
             usable_cores: 2,
             busiest_second_cores: 1.9,
@@ -69,7 +77,8 @@ mod tests {
         assert!(warnings(&busy)[0].contains("1.75 of the 2 cores"));
         let late = Harness { lateness: Summary { p99_ms: 31.0, ..Summary::default() }, ..harness() };
         assert!(warnings(&late)[0].contains("31 ms late"));
-        let behind = Harness { made_percent: Some(90.0), machine_busy_percent: Some(99.0), ..harness() };
-        assert_eq!(warnings(&behind).len(), 2);
+        let behind =
+            Harness { unsent: 7, made_percent: Some(90.0), machine_busy_percent: Some(99.0), ..harness() };
+        assert_eq!(warnings(&behind).len(), 3);
     }
 }

@@ -33,8 +33,9 @@ pub(crate) struct Media {
     pub(crate) received_bits_per_second: f64,
     pub(crate) lost: u64,
     pub(crate) loss_percent: f64,
-    pub(crate) missing: u64,
-    pub(crate) missing_percent: f64,
+    /// `None` with light clients, which do not read every stamp.
+    pub(crate) missing: Option<u64>,
+    pub(crate) missing_percent: Option<f64>,
     pub(crate) duplicates: u64,
     pub(crate) layer_switches: u64,
     pub(crate) freezes: u64,
@@ -74,6 +75,7 @@ pub(crate) struct Server {
 pub(crate) struct Harness {
     pub(crate) processes: usize,
     pub(crate) threads: usize,
+    pub(crate) light: bool,
     /// Cores that it used, of those that it can use.
     pub(crate) cores: f64,
     pub(crate) usable_cores: usize,
@@ -82,6 +84,8 @@ pub(crate) struct Harness {
     pub(crate) lateness: Summary,
     /// Of the media that was due, made in time; `None` if nothing has an even rate.
     pub(crate) made_percent: Option<f64>,
+    /// Packets that its sockets did not take.
+    pub(crate) unsent: u64,
     /// Of this machine's cores, busy with anything.
     pub(crate) machine_busy_percent: Option<f64>,
     pub(crate) rss_mib: f64,
@@ -126,7 +130,7 @@ impl Media {
             .filter(|second| second.index >= record.window.end)
             .for_each(|second| late.add(&second.media));
         let lost = u64::try_from(sum.lost + late.lost).unwrap_or(0);
-        let missing = u64::try_from(sum.missing + late.missing).unwrap_or(0);
+        let missing = (!record.harness.light).then(|| u64::try_from(sum.missing + late.missing).unwrap_or(0));
         let (freezes, frozen_us) = (sum.freezes + late.freezes, sum.frozen_us + late.frozen_us);
         let unique = sum.received_packets.saturating_sub(sum.duplicates) as f64;
         let seconds = seconds(record);
@@ -141,7 +145,7 @@ impl Media {
             lost,
             loss_percent: percent(lost as f64, unique + lost as f64),
             missing,
-            missing_percent: percent(missing as f64, unique + missing as f64),
+            missing_percent: missing.map(|missing| percent(missing as f64, unique + missing as f64)),
             duplicates: sum.duplicates,
             layer_switches: sum.layer_switches,
             freezes,
@@ -205,6 +209,7 @@ impl Harness {
     pub(super) fn of(record: &Record) -> Self {
         let mut lateness = Distribution::default();
         let (mut cores, mut busiest, mut made, mut due, mut rss) = (0.0, 0.0_f64, 0.0, 0.0, 0.0_f64);
+        let mut unsent = 0;
         for second in measured(record) {
             let own = &second.own;
             lateness.add(&own.lateness);
@@ -212,6 +217,7 @@ impl Harness {
             busiest = busiest.max(own.cores);
             made += own.made;
             due += own.due;
+            unsent += own.unsent;
             rss = rss.max(own.rss_mib);
         }
         let busy = record.machine_busy.iter().filter(|(second, _)| {
@@ -222,6 +228,7 @@ impl Harness {
         Self {
             processes: record.harness.processes,
             threads: record.harness.threads,
+            light: record.harness.light,
             cores: cores / measured(record).count().max(1) as f64,
             usable_cores: record.harness.usable(),
             busiest_second_cores: busiest,
@@ -230,6 +237,7 @@ impl Harness {
             machine_busy_percent: (!busy.is_empty())
                 .then(|| busy.iter().sum::<f64>() / busy.len() as f64 * 100.0),
             rss_mib: rss,
+            unsent,
         }
     }
 }

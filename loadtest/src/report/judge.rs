@@ -33,8 +33,12 @@ pub(super) fn judge(
 ) -> Vec<Verdict> {
     let mut verdicts = vec![count("failed", thresholds.failed, people.failed)];
     verdicts.extend(thresholds.loss_percent.map(|most| share("loss_percent", most, media.loss_percent)));
-    verdicts
-        .extend(thresholds.missing_percent.map(|most| share("missing_percent", most, media.missing_percent)));
+    verdicts.extend(
+        thresholds
+            .missing_percent
+            .zip(media.missing_percent)
+            .map(|(most, found)| share("missing_percent", most, found)),
+    );
     verdicts.extend(thresholds.freezes.map(|most| count("freezes", most, media.freezes)));
     for (name, most, found) in [
         ("latency_p99", thresholds.latency_p99, &times.latency),

@@ -3,7 +3,7 @@ use askama::Template;
 use plotters::style::RGBColor;
 
 use super::Report;
-use super::plots::{AMBER, BLUE, Line, ROSE, TEAL, bars, lines};
+use super::plots::{AMBER, BLUE, Line, ROSE, Spans, TEAL, bars, lines};
 use super::series::{Point, Quantiles};
 use super::table::{bits, rows, summaries, thousands};
 use crate::latency::Summary;
@@ -153,7 +153,8 @@ fn tiles(report: &Report) -> Vec<Tile> {
 
 fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
     // A second that began at 3 is drawn where it ended, at 4.
-    let window = (report.window.0 as f64, report.window.1 as f64);
+    let whole = report.series.last().map_or(0.0, |point| point.second as f64 + 1.0);
+    let spans = Spans { whole, window: (report.window.0 as f64, report.window.1 as f64) };
     let over = |of: &dyn Fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
         report.series.iter().filter_map(|point| Some((point.second as f64 + 1.0, of(point)?))).collect()
     };
@@ -170,13 +171,13 @@ fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
     let sent = line(AMBER, false, &|point| Some(point.sent_packets as f64));
     let received = line(BLUE, true, &|point| Some(point.received_packets as f64));
     let legend = vec![("blue", "received"), ("amber", "sent")];
-    add("Packets per second", "all participants together", legend, lines(&[received, sent], window, 10.0)?);
+    add("Packets per second", "all participants together", legend, lines(&[received, sent], spans, 10.0)?);
 
     let at =
         |colour, of: fn(&Quantiles) -> f64| line(colour, false, &move |point| point.latency.as_ref().map(of));
     let latency = [at(ROSE, |at| at.p99), at(AMBER, |at| at.p95), at(BLUE, |at| at.p50)];
     let legend = vec![("blue", "p50"), ("amber", "p95"), ("rose", "p99")];
-    add("One-way latency", "milliseconds, sender to receiver", legend, lines(&latency, window, 2.0)?);
+    add("One-way latency", "milliseconds, sender to receiver", legend, lines(&latency, spans, 2.0)?);
 
     let mbit = |of: fn(&Point) -> u64| move |point: &Point| Some(of(point) as f64 / 1e6);
     let rates = [
@@ -184,14 +185,14 @@ fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
         line(AMBER, false, &mbit(|point| point.sent_bits)),
     ];
     let legend = vec![("blue", "received"), ("amber", "sent")];
-    add("Bitrate", "Mbit/s of payload", legend, lines(&rates, window, 0.1)?);
+    add("Bitrate", "Mbit/s of payload", legend, lines(&rates, spans, 0.1)?);
 
     let bad = [
         line(ROSE, true, &|point| Some(point.lost.max(0) as f64)),
         line(AMBER, false, &|point| Some(point.freezes as f64)),
     ];
     let legend = vec![("rose", "packets lost"), ("amber", "freezes")];
-    add("Loss and freezes", "per second", legend, lines(&bad, window, 4.0)?);
+    add("Loss and freezes", "per second", legend, lines(&bad, spans, 4.0)?);
 
     let there = [
         line(TEAL, true, &|point| Some(point.participants as f64)),
@@ -199,7 +200,7 @@ fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
         line(ROSE, false, &|point| Some(point.left as f64)),
     ];
     let legend = vec![("teal", "present"), ("blue", "joins per second"), ("rose", "leaves per second")];
-    add("Participants", "who is there, who comes and goes", legend, lines(&there, window, 4.0)?);
+    add("Participants", "who is there, who comes and goes", legend, lines(&there, spans, 4.0)?);
 
     if report.server.is_some() {
         let cpu = [
@@ -207,19 +208,19 @@ fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
             line(AMBER, false, &|point| Some(point.harness_cores)),
         ];
         let legend = vec![("blue", "server"), ("amber", "load generator")];
-        add("CPU", "cores busy", legend, lines(&cpu, window, 0.1)?);
+        add("CPU", "cores busy", legend, lines(&cpu, spans, 0.1)?);
         let memory = [line(TEAL, true, &|point| point.server_rss_mib)];
-        add("Server memory", "MiB resident", vec![("teal", "server")], lines(&memory, window, 1.0)?);
+        add("Server memory", "MiB resident", vec![("teal", "server")], lines(&memory, spans, 1.0)?);
     } else {
         let cpu = [line(AMBER, true, &|point| Some(point.harness_cores))];
-        add("CPU", "cores busy", vec![("amber", "load generator")], lines(&cpu, window, 0.1)?);
+        add("CPU", "cores busy", vec![("amber", "load generator")], lines(&cpu, spans, 0.1)?);
     }
     let late = [line(AMBER, true, &|point| point.harness_late_p99_ms)];
     add(
         "Load generator's lateness",
         "milliseconds, p99: above 20 its own delays spoil the figures",
         vec![("amber", "p99")],
-        lines(&late, window, 20.0)?,
+        lines(&late, spans, 20.0)?,
     );
 
     for (title, about, bins, colour, class) in [

@@ -28,20 +28,27 @@ pub(super) struct Line {
     pub(super) filled: bool,
 }
 
+/// Seconds: how long everything took, and from when to when was measured.
+#[derive(Clone, Copy)]
+pub(super) struct Spans {
+    pub(super) whole: f64,
+    pub(super) window: (f64, f64),
+}
+
 /// Lines over time, the measured time shaded. `least` is the smallest range that the axis covers.
-pub(super) fn lines(lines: &[Line], window: (f64, f64), least: f64) -> anyhow::Result<String> {
+pub(super) fn lines(lines: &[Line], spans: Spans, least: f64) -> anyhow::Result<String> {
     let points = || lines.iter().flat_map(|line| &line.points);
-    let last = points().map(|(second, _)| *second).fold(window.1, f64::max);
+    let Spans { whole, window } = spans;
     let highest = points().map(|(_, value)| *value).fold(least, f64::max) * HEADROOM;
     let mut svg = String::new();
     {
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
             .margin(6)
-            .margin_right(12)
+            .margin_right(20)
             .x_label_area_size(24)
             .y_label_area_size(46)
-            .build_cartesian_2d(0.0..last.max(1.0), 0.0..highest)?;
+            .build_cartesian_2d(0.0..whole.max(1.0), 0.0..highest)?;
         chart.draw_series([Rectangle::new([(window.0, 0.0), (window.1, highest)], SHADE.filled())])?;
         chart
             .configure_mesh()
@@ -76,7 +83,7 @@ pub(super) fn bars((counts, width): &(Vec<u64>, f64), colour: RGBColor) -> anyho
         let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
         let mut chart = ChartBuilder::on(&root)
             .margin(6)
-            .margin_right(12)
+            .margin_right(20)
             .x_label_area_size(24)
             .y_label_area_size(46)
             .build_cartesian_2d(0.0..most, 0.0..highest)?;
@@ -136,7 +143,7 @@ mod tests {
     fn a_plot_scales_and_uses_the_colours_that_the_page_knows() {
         let points = (0..10).map(|second| (f64::from(second), f64::from(second * second))).collect();
         let line = Line { colour: BLUE, points, filled: true };
-        let svg = lines(&[line], (2.0, 8.0), 1.0).unwrap();
+        let svg = lines(&[line], Spans { whole: 10.0, window: (2.0, 8.0) }, 1.0).unwrap();
         assert!(svg.starts_with("<svg") && svg.contains("viewBox"), "{}", &svg[..200]);
         let page = include_str!("../../templates/report.html");
         for colour in [BLUE, TEAL, AMBER, ROSE, GRID, TEXT, SHADE] {

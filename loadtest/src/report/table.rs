@@ -29,6 +29,10 @@ fn heading(report: &Report) -> String {
 /// The figures that are no distributions: name and value.
 pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
     let Report { people, media, server, harness, .. } = report;
+    let missing = match (media.missing, media.missing_percent) {
+        (Some(missing), Some(percent)) => format!("{missing} missing by the senders' count ({percent:.3} %)"),
+        _ => "the senders' count is not known with light clients".into(),
+    };
     let mut rows = vec![
         (
             "participants",
@@ -58,8 +62,8 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
         (
             "lost",
             format!(
-                "{} packets ({:.3} %); {} missing by the senders' count ({:.3} %); {} came twice",
-                media.lost, media.loss_percent, media.missing, media.missing_percent, media.duplicates
+                "{} packets ({:.3} %); {missing}; {} came twice",
+                media.lost, media.loss_percent, media.duplicates
             ),
         ),
         (

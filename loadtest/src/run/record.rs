@@ -41,6 +41,8 @@ pub(crate) struct ServerAt {
 pub(crate) struct Harness {
     pub(crate) processes: usize,
     pub(crate) threads: usize,
+    /// Clients had the light media plane.
+    pub(crate) light: bool,
     /// That this machine lets us use.
     pub(crate) cores: usize,
 }

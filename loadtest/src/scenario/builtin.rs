@@ -78,6 +78,17 @@ mod tests {
     }
 
     #[test]
+    fn the_scenario_in_the_documentation_is_valid() {
+        let page = include_str!("../../../docs/loadtest.md");
+        let (_, rest) = page.split_once("```toml\n").unwrap();
+        let (text, _) = rest.split_once("```").unwrap();
+        assert_eq!(Scenario::parse(text).unwrap().total(), 30);
+        for (name, _) in BUILT_IN {
+            assert!(page.contains(&format!("| `{name}` |")), "{name} is not documented");
+        }
+    }
+
+    #[test]
     fn an_unknown_name_is_answered_with_what_there_is() {
         let text = format!("{:#}", Source::find("fan-out").unwrap_err());
         assert!(text.contains("fan-out") && text.contains("fanout, meeting"), "{text}");

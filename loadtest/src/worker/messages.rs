@@ -24,6 +24,8 @@ pub(crate) struct Assignment {
     pub(crate) seats: Vec<Seat>,
     /// Makes the rooms of this run differ from those of earlier runs.
     pub(crate) run: String,
+    /// Clients with a light media plane.
+    pub(crate) light: bool,
     /// Of the worker's runtime.
     pub(crate) threads: usize,
 }

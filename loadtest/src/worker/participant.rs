@@ -82,6 +82,7 @@ struct Counted {
     media: Media,
     audio_packets: u64,
     video_bytes: u64,
+    unsent: u64,
 }
 
 impl Participant {
@@ -224,6 +225,10 @@ impl Participant {
             video_streams,
             ..Media::default()
         });
+        let unsent = self.client.with_stats(|stats| {
+            stats.unsent_datagrams + stats.published.values().map(|track| track.unsent).sum::<u64>()
+        });
+        own.unsent += unsent - std::mem::replace(&mut self.counted.unsent, unsent);
         let elapsed = self.counted.at.replace(now).map(|at| now.duration_since(at).as_secs_f64());
         let audio = audio_packets - std::mem::replace(&mut self.counted.audio_packets, audio_packets);
         let video = video_bytes - std::mem::replace(&mut self.counted.video_bytes, video_bytes);

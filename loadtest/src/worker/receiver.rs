@@ -80,7 +80,6 @@ impl Receiver {
     }
 
     fn see(&self, seen: &SeenPacket<'_>) {
-        let Some(stamp) = seen.stamp else { return };
         let mut tracks = self.tracks();
         // No string is made but for the first packet.
         if !tracks.contains_key(seen.track_sid) {
@@ -90,22 +89,15 @@ impl Receiver {
         if !track.recent.is_new(seen.sequence) {
             return;
         }
-        let is_video = stamp.height > 0;
-        self.tally.part(self.part).latency(is_video, stamp.age_us());
-        if is_video {
-            self.see_video(track, seen, stamp.height);
-        }
-    }
-
-    fn see_video(&self, track: &mut Track, seen: &SeenPacket<'_>, height: u16) {
-        let video = track.video.get_or_insert_default();
-        if height != video.height && starts_key_frame(seen.payload) {
-            video.height = height;
-            video.first_key_frame.get_or_insert(seen.at);
-            if let Some((at, _)) = video.asked.take_if(|(_, wanted)| *wanted == height) {
-                self.tally.part(self.part).layer_switch(seen.at.saturating_duration_since(at));
+        // A light client does not open every packet, so most have no stamp.
+        if let Some(stamp) = seen.stamp {
+            let is_video = stamp.height > 0;
+            self.tally.part(self.part).latency(is_video, stamp.age_us());
+            if is_video {
+                self.see_layer(track.video.get_or_insert_default(), seen, stamp.height);
             }
         }
+        let Some(video) = &mut track.video else { return };
         // Each frame counts once, when its last packet comes; older ones come back as retransmissions.
         let newer = video.newest.is_none_or(|newest| (seen.timestamp.wrapping_sub(newest) as i32) > 0);
         if seen.marker && newer {
@@ -116,6 +108,17 @@ impl Receiver {
         }
         if !video.wait_told {
             self.tell_wait(track);
+        }
+    }
+
+    fn see_layer(&self, video: &mut Video, seen: &SeenPacket<'_>, height: u16) {
+        if height == video.height || !starts_key_frame(seen.payload) {
+            return;
+        }
+        video.height = height;
+        video.first_key_frame.get_or_insert(seen.at);
+        if let Some((at, _)) = video.asked.take_if(|(_, wanted)| *wanted == height) {
+            self.tally.part(self.part).layer_switch(seen.at.saturating_duration_since(at));
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rand::RngExt as _;
-use sluice_client::Options;
+use sluice_client::{Options, Plane};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,7 @@ pub(crate) struct Context {
     pub(crate) server: Server,
     pub(crate) scenario: Scenario,
     pub(crate) run: String,
+    pub(crate) plane: Plane,
     pub(crate) epoch: Instant,
     pub(crate) tally: Arc<Tally>,
     pub(crate) floor: mpsc::Sender<Event>,
@@ -79,6 +80,7 @@ impl Context {
             // Who asks for sizes begins with the lowest layer, as players do.
             adaptive_stream: !group.sizes.is_empty(),
             lifetime: self.scenario.ramp + self.scenario.duration + SPARE,
+            plane: self.plane,
             observer: Some(receiver.observer()),
             ..Options::default()
         };

@@ -69,7 +69,9 @@ pub(crate) struct Own {
     /// Cores busy.
     pub(crate) cores: f64,
     pub(crate) rss_mib: f64,
-    /// Packets or bytes that it made, and that it should have made, of media with an even rate.
+    /// Packets that the sockets did not take.
+    pub(crate) unsent: u64,
+    /// Seconds of media that it made, and that were due, of what has an even rate.
     pub(crate) made: f64,
     pub(crate) due: f64,
 }
@@ -137,6 +139,7 @@ impl Own {
         self.lateness.add(&other.lateness);
         self.cores += other.cores;
         self.rss_mib += other.rss_mib;
+        self.unsent += other.unsent;
         self.made += other.made;
         self.due += other.due;
     }
