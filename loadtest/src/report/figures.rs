@@ -19,6 +19,8 @@ pub(crate) struct People {
     pub(crate) joins: u64,
     pub(crate) leaves: u64,
     pub(crate) failed: u64,
+    /// The most at once: videos that were wanted, and of which nothing came for five seconds.
+    pub(crate) dark_videos: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +115,7 @@ impl People {
             joins: sum(|people| people.joined),
             leaves: sum(|people| people.left),
             failed: sum(|people| people.failed),
+            dark_videos: measured(record).map(|second| second.people.dark).max().unwrap_or(0),
         }
     }
 }
@@ -150,7 +153,8 @@ impl Media {
             layer_switches: sum.layer_switches,
             freezes,
             frozen_seconds: frozen_us as f64 / 1e6,
-            frozen_percent: percent(frozen_us as f64 / 1e6, sum.video_streams as f64),
+            // A freeze may have begun before the measured time.
+            frozen_percent: percent(frozen_us as f64 / 1e6, sum.video_streams as f64).min(100.0),
         }
     }
 }

@@ -31,7 +31,10 @@ pub(super) fn judge(
     times: &Times,
     given_back: Option<&Cost>,
 ) -> Vec<Verdict> {
-    let mut verdicts = vec![count("failed", thresholds.failed, people.failed)];
+    let mut verdicts = vec![
+        count("failed", thresholds.failed, people.failed),
+        count("dark_videos", thresholds.dark_videos, people.dark_videos),
+    ];
     verdicts.extend(thresholds.loss_percent.map(|most| share("loss_percent", most, media.loss_percent)));
     verdicts.extend(
         thresholds

@@ -109,11 +109,12 @@ fn tiles(report: &Report) -> Vec<Tile> {
         name: "Loss",
         value: if media.lost == 0 { "0".into() } else { format!("{:.3}", media.loss_percent) },
         unit: "%",
-        note: format!(
-            "{} of {} packets",
-            thousands(media.lost as f64),
-            thousands(media.received_packets as f64)
-        ),
+        note: match media.missing {
+            Some(missing) => {
+                format!("{} lost, {} missing", thousands(media.lost as f64), thousands(missing as f64))
+            }
+            None => format!("{} packets", thousands(media.lost as f64)),
+        },
     });
     tiles.push(Tile {
         name: "Join, p99",

@@ -69,8 +69,8 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
         (
             "freezes",
             format!(
-                "{}, {:.1} s in all, {:.2} % of the time that video was watched",
-                media.freezes, media.frozen_seconds, media.frozen_percent
+                "{}, {:.1} s in all, {:.2} % of the time that video was watched; {} videos stayed dark",
+                media.freezes, media.frozen_seconds, media.frozen_percent, people.dark_videos
             ),
         ),
     ];

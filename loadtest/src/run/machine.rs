@@ -1,4 +1,5 @@
 //! The server's process and this machine, sampled once a second.
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::record::ServerAt;
@@ -28,7 +29,7 @@ impl<'a> Machine<'a> {
     /// # Errors
     /// If the server's process is gone.
     pub(crate) fn sample(&mut self, second: u64) -> anyhow::Result<()> {
-        if let Some(sample) = self.server.sample()? {
+        if let Some(sample) = self.server.sample().context("the server's process ended during the load")? {
             let cores = self.samples.last().map_or(0.0, |before| sample.cores_since(&before.sample));
             self.samples.push(ServerAt { second, cores, sample });
         }

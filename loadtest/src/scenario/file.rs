@@ -152,6 +152,9 @@ pub(crate) struct Thresholds {
     /// Joins that failed, and participants that were thrown out.
     #[serde(default)]
     pub(crate) failed: u64,
+    /// Videos that were wanted, and of which nothing came for five seconds, at one time.
+    #[serde(default)]
+    pub(crate) dark_videos: u64,
     /// Memory, file descriptors and sessions of the server are back 30 s after the load. Needs `--server-pid`.
     #[serde(default)]
     pub(crate) given_back: bool,

@@ -141,6 +141,7 @@ impl Floor {
         let Self { people, second, .. } = self;
         for participant in people.values_mut() {
             second.people.streams += participant.count(now, &mut second.media, &mut second.own);
+            second.people.dark += participant.dark(now);
             second.people.connected += u64::from(participant.is_connected());
         }
         second.people.present = people.len() as u64;

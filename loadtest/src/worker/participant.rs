@@ -16,6 +16,9 @@ const AUDIO_RATE: f64 = 50.0;
 /// A track counts as a stream if something came within this time.
 const ALIVE: Duration = Duration::from_secs(1);
 
+/// A video that is wanted for so long, and of which nothing came for so long, is dark.
+const DARK: Duration = Duration::from_secs(5);
+
 /// Something to ask of the server.
 #[derive(Debug)]
 pub(crate) enum Wish {
@@ -246,19 +249,32 @@ impl Participant {
         streams
     }
 
+    /// Videos that this participant waits for in vain.
+    pub(crate) fn dark(&self, now: Instant) -> u64 {
+        let long_ago = |at: Instant| now.saturating_duration_since(at) >= DARK;
+        self.client.with_stats(|stats| {
+            let dark = self.tracks.iter().filter(|(sid, track)| {
+                let muted = stats.announced.get(*sid).is_none_or(|info| info.muted);
+                let came = stats.received.get(*sid).is_some_and(|track| !long_ago(track.last_packet));
+                track.is_video && long_ago(track.since) && !muted && !came
+            });
+            dark.count() as u64
+        })
+    }
+
     fn totals(&self, stats: &Stats, now: Instant) -> (Media, u64, u64, u64, u64) {
         let mut totals = Media::default();
         let (mut streams, mut video_streams) = (0, 0);
-        for track in stats.received.values() {
+        for (sid, track) in &stats.received {
             totals.received_packets += track.packets;
             totals.received_bytes += track.bytes;
             totals.lost += signed(track.lost());
             totals.missing += signed(track.missing());
             totals.duplicates += track.duplicates();
             totals.layer_switches += track.switches;
-            let alive = now.saturating_duration_since(track.last_packet) < ALIVE;
-            streams += u64::from(alive);
-            video_streams += u64::from(alive && track.height > 0);
+            streams += u64::from(now.saturating_duration_since(track.last_packet) < ALIVE);
+            // A picture that stands still is watched, too.
+            video_streams += u64::from(track.height > 0 && self.tracks.contains_key(sid));
         }
         for track in stats.published.values() {
             totals.sent_packets += track.packets;

@@ -26,6 +26,8 @@ pub(crate) struct People {
     pub(crate) connected: u64,
     /// Tracks on their way to a receiver: of these, something came within the second.
     pub(crate) streams: u64,
+    /// Videos that are wanted, and of which nothing has come for seconds.
+    pub(crate) dark: u64,
     /// Within the second.
     pub(crate) joined: u64,
     pub(crate) left: u64,
@@ -93,6 +95,7 @@ impl People {
         self.present += other.present;
         self.connected += other.connected;
         self.streams += other.streams;
+        self.dark += other.dark;
         self.joined += other.joined;
         self.left += other.left;
         self.failed += other.failed;
