@@ -55,11 +55,12 @@ reports it. docs/loadtest.md explains the format of scenarios and every figure."
 #[derive(Parser)]
 #[command(name = "loadtest", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {
-    #[command(flatten)]
-    server: server::Server,
     /// Write the report as JSON to this file, `-` for standard output.
     #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
+    // After all others: its heading holds for what comes after it.
+    #[command(flatten)]
+    server: server::Server,
     #[command(subcommand)]
     command: Command,
 }

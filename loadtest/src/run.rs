@@ -38,8 +38,6 @@ const DRAIN: u64 = 1;
 pub(crate) struct Run {
     /// A built-in scenario (see `loadtest scenarios`), or a TOML file.
     scenario: String,
-    #[command(flatten)]
-    overrides: Overrides,
     /// Write a report as one HTML file that needs nothing else.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -53,6 +51,9 @@ pub(crate) struct Run {
     /// Threads of each process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     threads: u16,
+    // Last: its heading holds for all that comes after it.
+    #[command(flatten)]
+    overrides: Overrides,
 }
 
 impl Run {

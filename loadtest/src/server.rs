@@ -13,6 +13,7 @@ use crate::process::Sample;
 
 /// Which server, and which way in.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[command(next_help_heading = "The server")]
 pub(crate) struct Server {
     /// Where clients connect.
     #[arg(long, global = true, default_value = "ws://127.0.0.1:7880")]

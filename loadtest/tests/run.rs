@@ -211,6 +211,45 @@ fn a_server_that_is_not_there_is_told_before_anything_starts() {
     assert!(text(&output).contains("unknown field `participant`"), "{}", text(&output));
 }
 
+/// Processes whose parent is this one: the fourth field of proc_pid_stat(5), after a name that may hold anything.
+fn children(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let parent_of = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    pids.filter(|pid| parent_of(pid) == Some(parent)).collect()
+}
+
+#[test]
+fn a_worker_that_dies_ends_the_run() {
+    let server = Server::start();
+    let run = loadtest()
+        .args(["run", "fanout", "--participants", "2", "--processes", "2", "--duration", "60s"])
+        .args(["--url", &server.url()])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    let workers = loop {
+        let workers = children(run.id());
+        if workers.len() == 2 {
+            break workers;
+        }
+        assert!(began.elapsed() < START, "no workers");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let killed = Command::new("kill").args(["-KILL", &workers[1].to_string()]).status().unwrap();
+    assert!(killed.success());
+    let output = run.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output).contains("died (signal: 9"), "{}", text(&output));
+    // The other ends with the run.
+    assert!(!Path::new(&format!("/proc/{}", workers[0])).exists());
+}
+
 #[test]
 fn built_in_scenarios_are_listed_and_shown_as_they_are() {
     let listed = loadtest().arg("scenarios").output().unwrap();

@@ -1,6 +1,6 @@
 //! The report on a terminal.
 use comfy_table::presets::UTF8_BORDERS_ONLY;
-use comfy_table::{CellAlignment, Table};
+use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::Report;
 use crate::latency::Summary;
@@ -106,8 +106,15 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
     rows.push((
         "load generator",
         format!(
-            "{:.2} of {} cores, woke up {:.1} ms late (p99){made}{busy}",
-            harness.cores, harness.usable_cores, harness.lateness.p99_ms
+            "{} {} x {} {}, {} clients; {:.2} of {} cores, woke up {:.1} ms late (p99){made}{busy}",
+            harness.processes,
+            plural("process", "es", harness.processes),
+            harness.threads,
+            plural("thread", "s", harness.threads),
+            if harness.light { "light" } else { "full" },
+            harness.cores,
+            harness.usable_cores,
+            harness.lateness.p99_ms
         ),
     ));
     rows
@@ -128,9 +135,15 @@ pub(super) fn summaries(report: &Report) -> Vec<(&'static str, Summary)> {
     all.into_iter().filter(|(_, summary)| summary.count > 0).collect()
 }
 
-fn figures(report: &Report) -> Table {
+fn empty() -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY);
+    // Narrow terminals break lines within a cell, and not across the frame.
+    table.load_style(UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table
+}
+
+fn figures(report: &Report) -> Table {
+    let mut table = empty();
     for (name, value) in rows(report) {
         table.add_row([name.to_owned(), value]);
     }
@@ -138,8 +151,8 @@ fn figures(report: &Report) -> Table {
 }
 
 fn times(report: &Report) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(["ms", "p50", "p95", "p99", "max", "of"]);
+    let mut table = empty();
+    table.set_header(["ms", "p50", "p95", "p99", "max", "of"]);
     for (name, summary) in summaries(report) {
         let Summary { count, p50_ms, p95_ms, p99_ms, max_ms } = summary;
         let mut row = vec![name.to_owned()];
@@ -154,13 +167,17 @@ fn times(report: &Report) -> Table {
 }
 
 fn verdicts(report: &Report) -> Table {
-    let mut table = Table::new();
-    table.load_style(UTF8_BORDERS_ONLY).set_header(["threshold", "allowed", "found", ""]);
+    let mut table = empty();
+    table.set_header(["threshold", "allowed", "found", ""]);
     for verdict in &report.verdicts {
         let held = if verdict.held { "held" } else { "FAILED" };
         table.add_row([verdict.name, &verdict.allowed, &verdict.found, held]);
     }
     table
+}
+
+fn plural(word: &str, ending: &str, count: usize) -> String {
+    format!("{word}{}", if count == 1 { "" } else { ending })
 }
 
 /// `12,345`.

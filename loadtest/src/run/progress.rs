@@ -29,13 +29,14 @@ pub(crate) struct Progress {
 impl Progress {
     pub(crate) fn new(total: usize, seconds: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
             // The template is a constant; if a later version dislikes it, its own style does.
             if let Ok(style) =
                 ProgressStyle::with_template("{prefix:>10.bold} [{bar:32.green/dim}] {pos}/{len}\n{msg}")
             {
                 bar.set_style(style.progress_chars("━━─"));
             }
+            bar.set_prefix("starting");
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -56,8 +57,10 @@ impl Progress {
         match &self.bar {
             Some(bar) => {
                 bar.set_prefix(name);
-                bar.set_length(of);
-                bar.set_position(done);
+                bar.update(|state| {
+                    state.set_len(of);
+                    state.set_pos(done);
+                });
                 bar.set_message(line.replace("; ", "\n           "));
             }
             None if begins

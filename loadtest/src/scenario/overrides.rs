@@ -7,6 +7,7 @@ use super::file::Scenario;
 
 /// What replaces a scenario's own numbers.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Changes to the scenario")]
 pub(crate) struct Overrides {
     /// Measure for so long, e.g. `60s` or `5m`.
     #[arg(long, value_name = "TIME")]
@@ -64,6 +65,12 @@ impl Overrides {
             let read: Result<Scenario, _> = table.clone().try_into();
             read.map_err(|error| anyhow!("--set {field}={value}: {}", error.message()))?;
         }
+        // Who counts the last group gives up the sum that it was made from.
+        let set =
+            |name: &str| all.iter().any(|(field, _)| field == name || field.ends_with(&format!(".{name}")));
+        if set("count") && !set("participants") && all_counted(&table) {
+            table.remove("participants");
+        }
         // Fields that depend on each other are checked when all are in place.
         Scenario::parse(&table.to_string()).context("with what was set on the command line")
     }
@@ -109,6 +116,11 @@ fn group<'a>(table: &'a mut Table, name: &str) -> anyhow::Result<Option<&'a mut 
     let groups = table.get_mut("groups").and_then(Value::as_array_mut).context("there are no groups")?;
     let named = |group: &&mut Table| group.get("name").and_then(Value::as_str) == Some(name);
     Ok(groups.iter_mut().filter_map(Value::as_table_mut).find(named))
+}
+
+fn all_counted(table: &Table) -> bool {
+    let groups = table.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    groups.iter().all(|group| group.get("count").is_some())
 }
 
 fn names(table: &Table) -> Vec<String> {
@@ -160,6 +172,13 @@ name = \"viewers\"
         let flags = Overrides { duration: Some("3s".into()), rooms: Some(4), ..Overrides::default() };
         let scenario = flags.apply(TEXT).unwrap();
         assert_eq!((scenario.duration, scenario.total()), (Duration::from_secs(3), 20));
+    }
+
+    #[test]
+    fn counting_the_last_group_replaces_the_sum() {
+        assert_eq!(with(&["viewers.count=30"]).unwrap().total(), 31);
+        let text = format!("{:#}", with(&["viewers.count=30", "participants=5"]).unwrap_err());
+        assert!(text.contains("make 31 already"), "{text}");
     }
 
     #[test]
