@@ -5,6 +5,8 @@ use super::figures::Harness;
 const BUSY: f64 = 0.85;
 /// Audio has a packet each 20 ms: an event loop that is later than that makes packets late.
 const LATE_MS: f64 = 20.0;
+/// One such stop already freezes pictures, by WebRTC's measure of 150 ms and an interval.
+const STOPPED_MS: f64 = 100.0;
 /// Of the media that was due.
 const MADE_PERCENT: f64 = 97.0;
 /// Of this machine's cores: server and load wait for each other.
@@ -24,6 +26,11 @@ pub(super) fn warnings(harness: &Harness) -> Vec<String> {
         warnings.push(format!(
             "the load generator was late: its event loops woke up {:.0} ms late (p99), so latencies and freezes are partly its own",
             harness.lateness.p99_ms
+        ));
+    } else if harness.lateness.max_ms > STOPPED_MS {
+        warnings.push(format!(
+            "the load generator stood still for {:.0} ms once: the worst latencies, and freezes of that second, may be its own",
+            harness.lateness.max_ms
         ));
     }
     if let Some(made) = harness.made_percent.filter(|made| *made < MADE_PERCENT) {
@@ -77,6 +84,8 @@ mod tests {
         assert!(warnings(&busy)[0].contains("1.75 of the 2 cores"));
         let late = Harness { lateness: Summary { p99_ms: 31.0, ..Summary::default() }, ..harness() };
         assert!(warnings(&late)[0].contains("31 ms late"));
+        let lateness = Summary { p99_ms: 4.0, max_ms: 240.0, ..Summary::default() };
+        assert!(warnings(&Harness { lateness, ..harness() })[0].contains("still for 240 ms"));
         let behind =
             Harness { unsent: 7, made_percent: Some(90.0), machine_busy_percent: Some(99.0), ..harness() };
         assert_eq!(warnings(&behind).len(), 3);
