@@ -32,6 +32,8 @@ pub(crate) enum Change {
 }
 
 /// What a connection has to say.
+// One exists at a time: a box would cost an allocation and save nothing.
+#[allow(clippy::large_enum_variant)]
 pub(crate) enum Said<'a> {
     /// Of the session.
     Event(Event),
