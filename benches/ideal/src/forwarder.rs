@@ -15,6 +15,8 @@ use crate::load::{HEADER, STAMP, key};
 use crate::{Media, Options, Rate, Shared};
 
 const WARM_UP: Duration = Duration::from_millis(500);
+/// Nanoseconds beyond which latencies count as this: more is a stall, whatever its length.
+const LONGEST: u64 = 10_000_000_000;
 /// Bytes that may wait while the kernel has no room: as the server.
 const QUEUE: usize = 4 << 20;
 
@@ -108,7 +110,7 @@ impl Forwarder {
                 (warm, began, cpu, totals, before) =
                     (true, now, cpu_time(), (0, 0, 0), self.sender.counters());
                 if options.rate == Rate::Paced {
-                    let histogram = || Histogram::new(3);
+                    let histogram = || Histogram::new_with_bounds(1, LONGEST, 3);
                     let (from_receive, from_source) = (histogram()?, histogram()?);
                     self.latency = Some(Latency { epoch: shared.epoch, from_receive, from_source });
                 }
