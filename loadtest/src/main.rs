@@ -18,6 +18,7 @@ mod run;
 mod scenario;
 mod server;
 mod switches;
+mod warm_up;
 mod worker;
 
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::process::Sample;
 use crate::server::Server;
+use crate::warm_up;
 
 /// Everything must be back at the start's level within this time after the last client left.
 const AFTERMATH: Duration = Duration::from_secs(30);
@@ -39,11 +40,15 @@ pub(crate) struct Cost {
 }
 
 impl Watch {
-    /// `None` if it is not known which process to look at.
+    /// Has the server carry a first call and remembers how it is after that. `None` if it is not known which process to look at.
     ///
     /// # Errors
-    /// If that process, or the server's metrics, cannot be read.
+    /// If that process, or the server's metrics, cannot be read, or the call does not come about.
     pub(crate) async fn start(server: &Server) -> anyhow::Result<Option<Self>> {
+        if server.sample()?.is_none() {
+            return Ok(None);
+        }
+        warm_up::first_call(server).await?;
         let Some(before) = server.sample()? else { return Ok(None) };
         Ok(Some(Self { before, sessions: sessions(server).await? }))
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -15,6 +15,8 @@ use crate::load::{HEADER, STAMP, key};
 use crate::{Media, Options, Rate, Shared};
 
 const WARM_UP: Duration = Duration::from_millis(500);
+/// Nanoseconds beyond which latencies count as this: more is a stall, whatever its length.
+const LONGEST: u64 = 10_000_000_000;
 /// Bytes that may wait while the kernel has no room: as the server.
 const QUEUE: usize = 4 << 20;
 
@@ -108,7 +110,7 @@ impl Forwarder {
                 (warm, began, cpu, totals, before) =
                     (true, now, cpu_time(), (0, 0, 0), self.sender.counters());
                 if options.rate == Rate::Paced {
-                    let histogram = || Histogram::new(3);
+                    let histogram = || Histogram::new_with_bounds(1, LONGEST, 3);
                     let (from_receive, from_source) = (histogram()?, histogram()?);
                     self.latency = Some(Latency { epoch: shared.epoch, from_receive, from_source });
                 }
@@ -124,10 +126,9 @@ impl Forwarder {
                     self.sender.resume(&self.socket);
                 }
             }
-            let (taken, refused, again) = self.turn(&mut buffer)?;
+            let (taken, refused, again) = self.turn(&mut buffer, &shared.taken)?;
             more = again;
             totals = (totals.0 + taken, totals.1 + refused, totals.2 + u64::from(taken > 0));
-            shared.taken.fetch_add(taken, Ordering::Relaxed);
             anyhow::ensure!(!shared.stopped(), "the load ended first");
         }
         Ok(Forwarded {
@@ -143,7 +144,7 @@ impl Forwarder {
     }
 
     /// Receives once, and sends all that came to everybody: packets taken, packets refused, whether more wait.
-    fn turn(&mut self, buffer: &mut ReceiveBuffer) -> anyhow::Result<(u64, u64, bool)> {
+    fn turn(&mut self, buffer: &mut ReceiveBuffer, done: &AtomicU64) -> anyhow::Result<(u64, u64, bool)> {
         let (opener, opened) = (&self.opener, &mut self.opened);
         let (mut count, mut refused) = (0, 0);
         let taken = self.socket.receive(buffer, |received| {
@@ -168,6 +169,8 @@ impl Forwarder {
             let same = |other: &Opened| (other.stream, other.frame) == (first.stream, first.frame);
             let length = self.opened[from..self.count].iter().take_while(|other| same(other)).count();
             self.send(from, from + length, received);
+            // After each frame: the load waits for it.
+            done.fetch_add(length as u64, Ordering::Relaxed);
             from += length;
         }
         Ok((count as u64, refused, more))

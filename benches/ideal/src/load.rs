@@ -159,7 +159,8 @@ impl Sink {
             return Ok(Sink::Trains(Box::new(UdpSocket::bind(address, BUFFERS)?)));
         }
         let socket = std::net::UdpSocket::bind(address)?;
-        socket.set_read_timeout(Some(STUCK))?;
+        // Never asleep in the kernel: to wake it would cost the sender.
+        socket.set_nonblocking(true)?;
         Ok(Sink::Single(socket))
     }
 
@@ -184,7 +185,6 @@ impl Sink {
                     shared.drained.fetch_add(count as u64, Ordering::Relaxed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(NAP),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {}
                 Err(error) => return Err(error.into()),
             }
         }

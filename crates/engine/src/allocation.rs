@@ -161,7 +161,7 @@ impl Shard {
 }
 
 /// The layer whose key frame a subscriber waits for.
-pub(crate) fn awaited_layer(sessions: &slab::Slab<Session>, subscriber: Subscriber) -> Option<u8> {
+pub(crate) fn awaited_layer(sessions: &slab::Slab<Box<Session>>, subscriber: Subscriber) -> Option<u8> {
     let subscription = sessions.get(subscriber.session)?.subscriptions.get(subscriber.subscription)?;
     subscription.egress.as_ref()?.awaits_key_frame()
 }

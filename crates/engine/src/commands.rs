@@ -231,7 +231,7 @@ impl Shard {
             settings.data.open.clone(),
         )
         .map_err(|e| CommandError::Precondition(e.to_string()))?;
-        let key = self.sessions.insert(Session {
+        let key = self.sessions.insert(Box::new(Session {
             id: id.clone(),
             participant,
             room,
@@ -251,7 +251,7 @@ impl Shard {
             subscriptions: Slab::new(),
             path: Path::new(now),
             data: DataPlane::new(now),
-        });
+        }));
         self.rooms[room].sessions.insert(id, key);
         self.name_session(key, ufrag);
         self.touch(key);

@@ -46,7 +46,8 @@ pub struct Shard {
     pub(crate) rng: SmallRng,
     pub(crate) rooms: Slab<Room>,
     pub(crate) rooms_by_id: FxHashMap<RoomId, RoomKey>,
-    pub(crate) sessions: Slab<Session>,
+    /// Boxed: a session is several kilobytes, and the slab never shrinks.
+    pub(crate) sessions: Slab<Box<Session>>,
     pub(crate) demux: Demux,
     pub(crate) timers: Timers,
     /// Sessions with something to send, in the order in which they were touched.
