@@ -46,18 +46,15 @@ pub struct World {
     upward: BTreeMap<(Instant, u64), (SocketAddr, Vec<u8>)>,
     downward: BTreeMap<(Instant, u64), (usize, Vec<u8>)>,
     packets: u64,
-    tickets: u64,
     inputs: Vec<Arrived>,
     outputs: Given,
     counting: bool,
-    /// Turns while counting.
-    turns: u64,
 }
 
 /// What comes to the shard.
 enum Arrived {
     Datagram(SocketAddr, Vec<u8>),
-    Command(Command),
+    Command(Box<Command>),
 }
 
 /// What a turn gave out, back to back as `sluice_net::Sender` has it: that copy is part of what a packet costs.
@@ -88,7 +85,7 @@ fn turn(shard: &mut Shard, now: Instant, inputs: &mut Vec<Arrived>, out: &mut Gi
                 let datagram = Datagram { protocol: Protocol::Udp, source, destination: server(), contents };
                 shard.handle(now, Input::Datagram(datagram));
             }
-            Arrived::Command(command) => shard.handle(now, Input::Command(Ticket(0), command)),
+            Arrived::Command(command) => shard.handle(now, Input::Command(Ticket(0), *command)),
         }
     }
     let mut deadline = drain(shard, now, out);
@@ -138,11 +135,9 @@ impl World {
             upward: BTreeMap::new(),
             downward: BTreeMap::new(),
             packets: 0,
-            tickets: 0,
             inputs: Vec::new(),
             outputs: Given::default(),
             counting: false,
-            turns: 0,
         };
         world.command(RoomAction::Put { app_state: None, settings: None });
         world
@@ -151,12 +146,6 @@ impl World {
     /// Has what follows counted, or no longer.
     pub fn count(&mut self, counting: bool) {
         self.counting = counting;
-    }
-
-    /// Turns of the shard that were counted.
-    #[must_use]
-    pub fn turns(&self) -> u64 {
-        self.turns
     }
 
     /// The shard's totals.
@@ -175,12 +164,6 @@ impl World {
     #[must_use]
     pub fn into_shard(self) -> Shard {
         self.shard
-    }
-
-    /// Virtual time since the start.
-    #[must_use]
-    pub fn elapsed(&self) -> Duration {
-        self.now - self.started
     }
 
     /// A client that publishes one track.
@@ -268,8 +251,8 @@ impl World {
 
     fn command(&mut self, action: RoomAction) -> Reply {
         let room = RoomId::new("room").expect("a valid id");
-        self.inputs.push(Arrived::Command(Command::Room { room, owner_epoch: 1, action }));
-        self.tickets += 1;
+        let command = Command::Room { room, owner_epoch: 1, action };
+        self.inputs.push(Arrived::Command(Box::new(command)));
         self.turn();
         self.outputs.replies.pop().expect("a reply to each command")
     }
@@ -361,7 +344,6 @@ impl World {
     fn turn(&mut self) {
         let (inputs, outputs) = (&mut self.inputs, &mut self.outputs);
         self.deadline = if self.counting {
-            self.turns += 1;
             counted_turn(&mut self.shard, self.now, inputs, outputs)
         } else {
             turn(&mut self.shard, self.now, inputs, outputs)
