@@ -22,7 +22,9 @@ use str0m::crypto::dtls::{DtlsCert, DtlsVersion};
 use str0m::media::KeyframeRequestKind;
 use str0m::net::Receive;
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
-use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, PacerReason, Reason, Rtc, RtcConfig};
+use str0m::{
+    Candidate, Event, IceConnectionState, IceCreds, Input, Output, PacerReason, Reason, Rtc, RtcConfig,
+};
 
 pub(crate) use self::negotiate::SectionChange;
 use self::packet::vp8_patch;
@@ -101,7 +103,10 @@ pub(crate) enum Polled {
     Transmit(Transmit),
     Event(TransportEvent),
     /// Nothing until `at`; but telling the time of `soon`, which is about now, may bring more.
-    Idle { at: Instant, soon: Option<Instant> },
+    Idle {
+        at: Instant,
+        soon: Option<Instant>,
+    },
 }
 
 /// What happened on a transport.
