@@ -11,9 +11,11 @@ mod page;
 mod settings;
 mod stop;
 
+use std::io::{ErrorKind, Write as _};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 use serde::Serialize;
 
@@ -55,7 +57,7 @@ fn prepare<T: Serialize>(
     let settings = settings::load(common.config.as_deref(), Environment::of_process(), &flags)?;
     settings.check(section)?;
     if common.check {
-        show(&settings.show(section)?);
+        show(&settings.show(section)?)?;
         return Ok(None);
     }
     observe::start_log(&settings.log)?;
@@ -72,13 +74,15 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
 }
 
 fn print_token(flags: &TokenFlags) -> anyhow::Result<()> {
-    show(&halves::token(flags)?);
-    Ok(())
+    show(&halves::token(flags)?)
 }
 
-#[allow(clippy::print_stdout, reason = "the answer of a command goes to standard output")]
-fn show(text: &str) {
-    println!("{}", text.trim_end());
+/// Writes a command's answer to standard output. A reader that has seen enough, such as `head`, is no error.
+fn show(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output"),
+    }
 }
 
 #[allow(clippy::print_stderr, reason = "logging may not have started")]

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -18,6 +18,8 @@ use crate::settings::{Log, SettingError};
 /// Seconds; from a packet's stay in a busy node to a client that waits for a transport.
 const DURATION_BUCKETS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+/// What is counted and not timed; such histograms end in `_changes`.
+const COUNT_BUCKETS: [f64; 11] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
 /// Histograms fold their samples this often; between two scrapes memory grows no further than that.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -47,7 +49,10 @@ pub(crate) fn start_log(log: &Log) -> Result<(), SettingError> {
 /// # Errors
 /// If another recorder is installed already.
 pub(crate) fn start_metrics() -> anyhow::Result<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().set_buckets(&DURATION_BUCKETS)?.build_recorder();
+    let recorder = PrometheusBuilder::new()
+        .set_buckets(&DURATION_BUCKETS)?
+        .set_buckets_for_metric(Matcher::Suffix("_changes".into()), &COUNT_BUCKETS)?
+        .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).context("metrics are collected already")?;
     metrics::describe_gauge!("sluice_build_info", "Always 1; the label names the version.");

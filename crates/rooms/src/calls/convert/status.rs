@@ -78,7 +78,7 @@ pub(crate) fn to_reply(trouble: &Trouble) -> api::reply::Error {
 }
 
 /// The name as the standard writes it.
-fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

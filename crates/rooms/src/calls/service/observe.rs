@@ -4,7 +4,7 @@ use std::time::Instant;
 use tonic::{Code, Response, Status};
 use tracing::{Instrument as _, Span};
 
-use crate::calls::convert::status::to_status;
+use crate::calls::convert::status::{code_name, to_status};
 use crate::calls::desk::Trouble;
 
 /// An RPC under way.
@@ -41,7 +41,7 @@ pub(super) async fn observe<T>(
     .instrument(span)
     .await;
     let code = result.as_ref().err().map_or(Code::Ok, Status::code);
-    let labels = [("rpc", name.to_owned()), ("code", format!("{code:?}"))];
+    let labels = [("rpc", name.to_owned()), ("code", code_name(code).to_owned())];
     metrics::counter!("sluice_calls_rpcs_total", &labels).increment(1);
     metrics::histogram!("sluice_calls_rpc_seconds", "rpc" => name).record(began.elapsed());
     result.map(Response::new)
