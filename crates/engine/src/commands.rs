@@ -240,6 +240,7 @@ impl Shard {
             state: SessionState::New,
             down_since: now,
             dirty: false,
+            untold: false,
             transport,
             addresses: Vec::new(),
             ufrags: Vec::new(),

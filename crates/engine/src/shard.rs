@@ -29,10 +29,18 @@ use crate::model::{CloseReason, RoomEndReason};
 use crate::room::{Room, RoomKey};
 use crate::session::Session;
 use crate::timers::{Timer, Timers};
-use crate::transport::{Credentials, Polled, Shared};
+use crate::transport::{Credentials, Polled, Shared, TransportEvent};
 
 /// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
 const TIMER_SLACK: Duration = Duration::from_micros(50);
+
+/// How far a session's transport is drained.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// str0m holds one received packet: this much must be taken out before the next datagram goes in.
+    Packet,
+    Idle,
+}
 
 /// The shard could not be made: no certificate for DTLS.
 #[derive(Debug, thiserror::Error)]
@@ -152,12 +160,20 @@ impl Shard {
                 let session = &mut shard.sessions[key];
                 shard.demux.claim(datagram.protocol, datagram.source, key, &mut session.addresses);
             }
-            shard.drain(now, key);
+            shard.drain(now, key, Until::Packet);
         });
     }
 
-    /// Has a session flushed with the next [`Self::poll`].
+    /// Has a session told the time and flushed with the next [`Self::poll`].
     pub(crate) fn touch(&mut self, key: SessionKey) {
+        if let Some(session) = self.sessions.get_mut(key) {
+            session.untold = true;
+            self.flush_later(key);
+        }
+    }
+
+    /// Has a session flushed with the next [`Self::poll`].
+    fn flush_later(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(key)
             && !session.dirty
         {
@@ -166,24 +182,28 @@ impl Shard {
         }
     }
 
-    /// Moves a session's time on and sends what it has.
+    /// Moves a session's time on, unless a datagram has done so in this turn, and sends what it has.
     fn flush(&mut self, now: Instant, key: SessionKey) {
         let session = &mut self.sessions[key];
         if session.data.waits() {
             session.data.drain(now, &mut session.transport);
+            session.untold = true;
         }
-        if let Err(error) = session.transport.advance(now) {
+        if std::mem::take(&mut session.untold)
+            && let Err(error) = session.transport.advance(now)
+        {
             tracing::info!(session = %session.id, %error, "transport failed");
             return self.close_session(key, CloseReason::Fault);
         }
-        self.drain(now, key);
+        self.drain(now, key, Until::Idle);
     }
 
-    /// Takes everything out of a session's transport.
+    /// Takes everything out of a session's transport, or everything up to a media packet; the rest then waits for the turn's
+    /// flush, so that a train of packets asks only once what else there is.
     ///
     /// str0m gives out one packet each time that it is told the time. So it is told again as long as it owes packets, and as
     /// long as each time brings something that is due now: what may leave now leaves as one train, not with a wake-up each.
-    pub(crate) fn drain(&mut self, now: Instant, key: SessionKey) {
+    fn drain(&mut self, now: Instant, key: SessionKey, until: Until) {
         let mut told = now;
         let mut brought = false;
         loop {
@@ -211,7 +231,11 @@ impl Shard {
                     return;
                 }
                 Ok(Polled::Event(event)) => {
+                    let packet = matches!(event, TransportEvent::Packet(_));
                     self.on_transport_event(now, key, event);
+                    if packet && until == Until::Packet {
+                        return self.flush_later(key);
+                    }
                     false
                 }
                 Err(error) => {

@@ -3,8 +3,8 @@
 //! The only module that names str0m. The rest of the engine sees datagrams, packets, feedback, an estimate and data
 //! messages, so that another media plane can take this one's place.
 //!
-//! **After each call that feeds it, [`Transport::poll`] must run until it answers [`Polled::Idle`]**: str0m keeps one
-//! incoming packet at a time.
+//! **After each call that feeds it, [`Transport::poll`] must run until it gives out a packet or answers [`Polled::Idle`]**: str0m
+//! keeps one incoming packet at a time. Before the turn ends it must have answered [`Polled::Idle`], which tells the next deadline.
 
 mod negotiate;
 mod packet;
