@@ -51,9 +51,11 @@ const RTX_RATIO_CAP: f32 = 0.25;
 const EXACT: Duration = Duration::from_micros(200);
 /// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
 const SOON: Duration = Duration::from_micros(50);
-/// Everything else may be late by as much. A session with media is called for each packet anyway, and most of its timers
-/// are then served on the way.
-const LAZY: Duration = Duration::from_millis(5);
+/// What pacer and estimator ask for besides may be late by as much: a session with media is told the time with each packet, and
+/// most of these deadlines are then served on the way. Shorter than the 20 ms of audio would add a wake-up to each packet.
+const LAZY: Duration = Duration::from_millis(25);
+/// Everything else may be late by as much: retransmission, feedback, checks.
+const SHORTLY: Duration = Duration::from_millis(5);
 /// The estimator ticks every 25 ms, whether there is something to estimate or not; without media there is not.
 const QUIET: Duration = Duration::from_millis(500);
 /// Media that is longer ago than this is not there.
@@ -344,12 +346,11 @@ impl Transport {
             Reason::Pacer(Immediate) if self.owed == 0 && self.now >= self.extra_until => LAZY,
             Reason::Pacer(Handle) => LAZY,
             Reason::Pacer(_) => EXACT,
-            Reason::BweDelayControl | Reason::BweProbeControl | Reason::BweProbeEstimator
-                if self.now.saturating_duration_since(self.media_at) > SILENCE =>
-            {
-                QUIET
+            Reason::BweDelayControl | Reason::BweProbeControl | Reason::BweProbeEstimator => {
+                let silence = self.now.saturating_duration_since(self.media_at);
+                if silence > SILENCE { QUIET } else { LAZY }
             }
-            _ if self.rtc.is_connected() => LAZY,
+            _ if self.rtc.is_connected() => SHORTLY,
             _ => EXACT,
         }
     }
