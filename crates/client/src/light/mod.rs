@@ -163,8 +163,7 @@ impl Light {
             }
         }
         let stream = self.incoming.get_mut(&header.ssrc)?;
-        let sequence = stream.see(header.sequence, header.timestamp, now);
-        let begins_frame = std::mem::replace(&mut stream.ended, header.marker);
+        let (sequence, begins_frame) = stream.see(header.sequence, header.timestamp, now);
         let (mid, video) = (stream.mid, clock == 90_000);
         let open = match self.opened {
             Opened::All => true,

@@ -23,8 +23,8 @@ pub(crate) struct Incoming {
     epoch: Instant,
     /// Of the last sender report: the middle of its NTP time, and when it came.
     heard: Option<(u32, Instant)>,
-    /// The packet before ended a frame.
-    pub(crate) ended: bool,
+    /// Of the packet before, whose frame had it.
+    timestamp: Option<u32>,
 }
 
 impl Incoming {
@@ -41,12 +41,14 @@ impl Incoming {
             transit: None,
             epoch: now,
             heard: None,
-            ended: true,
+            timestamp: None,
         }
     }
 
-    /// Counts a packet; gives its extended number.
-    pub(crate) fn see(&mut self, sequence: u16, timestamp: u32, now: Instant) -> u64 {
+    /// Counts a packet; gives its extended number, and whether it is of another frame than the one before. A marker would not
+    /// tell: where the server switches layers, the frame before may have been cut short.
+    pub(crate) fn see(&mut self, sequence: u16, timestamp: u32, now: Instant) -> (u64, bool) {
+        let begins_frame = self.timestamp.replace(timestamp) != Some(timestamp);
         let sequence = extend(sequence, self.highest);
         self.highest = self.highest.max(sequence);
         self.first = self.first.min(sequence);
@@ -60,7 +62,7 @@ impl Incoming {
                 self.jitter += (moved - self.jitter) / 16.0;
             }
         }
-        sequence
+        (sequence, begins_frame)
     }
 
     pub(crate) fn heard(&mut self, report: &SenderReport<'_>, now: Instant) {
@@ -138,6 +140,17 @@ mod tests {
     use rtcp_types::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_frame_begins_with_its_timestamp_though_the_one_before_has_no_end() {
+        let now = Instant::now();
+        let mut stream = Incoming::new("1".into(), 90_000, 10, now);
+        let mut begins = |sequence, timestamp| stream.see(sequence, timestamp, now).1;
+        assert_eq!(
+            [begins(10, 0), begins(11, 0), begins(13, 3_000), begins(14, 3_000)],
+            [true, false, true, false]
+        );
+    }
 
     #[test]
     fn losses_are_told_once_as_a_share_and_for_ever_as_a_sum() {
