@@ -262,6 +262,8 @@ impl Peer {
                 (Some(20..=63), _) if !dtls => return Ok(()),
                 (Some(20..=63), Some(light)) => light.set_remote(from),
                 (Some(128..=191), Some(light)) => {
+                    // Media may follow the handshake in the same train.
+                    light.ready()?;
                     match light.receive(datagram, now) {
                         Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload } => {
                             let (at, all_opened) = (now, *all_opened);
