@@ -29,10 +29,7 @@ use crate::model::{CloseReason, RoomEndReason};
 use crate::room::{Room, RoomKey};
 use crate::session::Session;
 use crate::timers::{Timer, Timers};
-use crate::transport::{Credentials, Polled, Shared, TransportEvent};
-
-/// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
-const TIMER_SLACK: Duration = Duration::from_micros(50);
+use crate::transport::{Credentials, Polled, SOON, Shared, TransportEvent};
 
 /// How far a session's transport is drained.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -117,7 +114,7 @@ impl Shard {
                 }
                 continue;
             }
-            match self.timers.pop(now + TIMER_SLACK) {
+            match self.timers.pop(now + SOON) {
                 Some(Timer::Session(key)) => self.touch(key),
                 Some(Timer::Room(key)) => self.keep_house(now, key),
                 None => break,

@@ -49,15 +49,17 @@ const RTX_RATIO_CAP: f32 = 0.25;
 /// A transport that has something to send by the clock, such as a probe of the path, is left alone for this long: it may ask
 /// for a time that is already past. Larger would make its packets leave in bursts.
 const EXACT: Duration = Duration::from_micros(200);
-/// str0m's pacer asks for deadlines a microsecond apart; serving each would cost a wake-up per packet.
-const SOON: Duration = Duration::from_micros(50);
+/// Deadlines this close are due now: str0m's pacer asks for times a microsecond apart, and a wake-up each would cost more.
+pub(crate) const SOON: Duration = Duration::from_micros(50);
 /// What pacer and estimator ask for besides may be late by as much: a session with media is told the time with each packet, and
-/// most of these deadlines are then served on the way. Shorter than the 20 ms of audio would add a wake-up to each packet.
+/// most of these deadlines are then served on the way. Shorter than the 20 ms of audio would add a wake-up to each packet. str0m
+/// names only its soonest deadline, so another one that hides behind it is late by no more than this either.
 const LAZY: Duration = Duration::from_millis(25);
 /// Everything else may be late by as much: retransmission, feedback, checks.
 const SHORTLY: Duration = Duration::from_millis(5);
-/// The estimator ticks every 25 ms, whether there is something to estimate or not; without media there is not.
-const QUIET: Duration = Duration::from_millis(500);
+/// The estimator ticks every 25 ms, whether there is something to estimate or not; without media there is not. Longer would
+/// hold back what hides behind the tick: retransmissions of data channels, and checks.
+const QUIET: Duration = Duration::from_millis(100);
 /// Media that is longer ago than this is not there.
 const SILENCE: Duration = Duration::from_secs(1);
 /// A transport that sent what nobody gave it, padding or a retransmission, is likely to go on for as long.
