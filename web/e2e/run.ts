@@ -1,6 +1,6 @@
 // `npm run e2e`: runs the stories one after the other, for they measure time on the same machine.
 import { spawn } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -14,7 +14,7 @@ Environment
   SLUICE_BIN              the server (default: ../target/release/sluice, then ../target/debug/sluice)
   SLUICE_E2E_WINDOW_S     for how long calls are watched, in seconds
   SLUICE_E2E_CALLS        how many calls the measurement of their beginning makes
-  SLUICE_E2E_RESULTS      logs and pictures (default: test-results)
+  SLUICE_E2E_RESULTS      logs and pictures, and failures.txt with what failed and why (default: test-results)
   SLUICE_E2E_SCREENSHOTS  pictures of the page (default: test-results/screenshots)
   SLUICE_E2E_README_PICTURE   a file: where to put a new picture of a call of four
   SLUICE_E2E_CHROMIUM, SLUICE_E2E_FIREFOX   the browsers
@@ -24,7 +24,7 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 
 function main(args: string[]): void {
   const words: string[] = [];
-  const options = ['--import', 'tsx', '--test', '--test-concurrency=1', '--test-reporter=spec'];
+  const options = ['--import', 'tsx', '--test', '--test-concurrency=1'];
   const environment = { ...process.env };
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] as string;
@@ -38,7 +38,11 @@ function main(args: string[]): void {
   const stories = readdirSync(join(HERE, 'stories')).filter((file) => file.endsWith('.e2e.ts'));
   const chosen = stories.filter((file) => words.length === 0 || words.some((word) => file.includes(word)));
   if (chosen.length === 0) return fail(`no story matches ${words.join(' ')}; there are: ${stories.join(' ')}\n`);
-  rmSync(environment['SLUICE_E2E_RESULTS'] ?? join(HERE, '../test-results'), { recursive: true, force: true });
+  const results = environment['SLUICE_E2E_RESULTS'] ?? join(HERE, '../test-results');
+  rmSync(results, { recursive: true, force: true });
+  mkdirSync(results, { recursive: true });
+  options.push('--test-reporter=spec', '--test-reporter-destination=stdout');
+  options.push(`--test-reporter=${join(HERE, 'harness/failures.ts')}`, `--test-reporter-destination=${join(results, 'failures.txt')}`);
   const files = chosen.map((file) => join(HERE, 'stories', file));
   const child = spawn(process.execPath, [...options, ...files], { stdio: 'inherit', cwd: HERE, env: environment });
   child.once('exit', (code) => {

@@ -42,5 +42,14 @@ impl Report {
             };
             println!("{verdict}  {stage:<28} {:>4}:{:02}{why}", took.as_secs() / 60, took.as_secs() % 60);
         }
+        for Line { stage, failure, .. } in &self.0 {
+            let details = failure.iter().flat_map(|why| why.lines().skip(1)).filter(|line| !line.is_empty());
+            for (index, line) in details.enumerate() {
+                if index == 0 {
+                    println!("\n*** {stage}");
+                }
+                println!("    {line}");
+            }
+        }
     }
 }

@@ -83,5 +83,9 @@ fn e2e(machine: &Machine) -> anyhow::Result<()> {
     machine.npm_packages(E2E)?;
     machine.run(E2E, "npm", &["run", "check"])?;
     let binary = machine.sluice();
-    machine.run_with(WEB, "npm", &["run", "e2e"], &[("SLUICE_BIN", binary.as_os_str())])
+    machine.run_with(WEB, "npm", &["run", "e2e"], &[("SLUICE_BIN", binary.as_os_str())]).map_err(|error| {
+        // The stories are far up in the log by the time that the last stage has ended.
+        let failures = std::fs::read_to_string(machine.root.join(WEB).join("test-results/failures.txt"));
+        anyhow::anyhow!("{error:#}\n{}", failures.unwrap_or_default())
+    })
 }
