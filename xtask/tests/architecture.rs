@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("sluice-calls", &[], "the model of calls knows no media, no protocol and no store"),
     ("sluice-net", &[], "datagrams are bytes to it"),
+    ("sluice-memory", &[], "an allocator knows nothing of what it holds"),
     ("sluice-api", &[], "generated code only"),
     ("sluice-livekit-proto", &[], "generated code only"),
     (
@@ -48,8 +49,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "sluice",
-        &["sluice-rooms", "sluice-sfu", "sluice-demo"],
-        "the binary starts the halves and the demo, and reaches into none",
+        &["sluice-rooms", "sluice-sfu", "sluice-demo", "sluice-memory"],
+        "the binary starts the halves and the demo, chooses the allocator, and reaches into none",
     ),
     (
         "loadtest",
@@ -168,7 +169,7 @@ fn crates_never_see_what_they_must_not_know() {
 
 #[test]
 fn every_crate_takes_the_workspace_lints() {
-    for manifest in files("Cargo.toml") {
+    for manifest in files("Cargo.toml").into_iter().filter(|file| !file.starts_with(unsafe_crate())) {
         let text = fs::read_to_string(&manifest).unwrap();
         let inherits = text.contains("[workspace]") || text.contains("[lints]\nworkspace = true");
         assert!(
@@ -179,9 +180,14 @@ fn every_crate_takes_the_workspace_lints() {
     }
 }
 
+/// The one crate that may have unsafe code: its allocator's crate has no safe name for one function.
+fn unsafe_crate() -> PathBuf {
+    root().join("crates/memory")
+}
+
 #[test]
-fn no_crate_of_ours_has_unsafe_code() {
-    for file in files(".rs") {
+fn one_crate_of_ours_has_unsafe_code() {
+    for file in files(".rs").into_iter().filter(|file| !file.starts_with(unsafe_crate())) {
         let text = fs::read_to_string(&file).unwrap();
         let allows = text.contains("allow(unsafe_code") || text.contains("expect(unsafe_code");
         let here = file.ends_with("xtask/tests/architecture.rs");

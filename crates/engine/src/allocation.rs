@@ -20,12 +20,13 @@ const HEADROOM: Bitrate = Bitrate::kbps(2_500);
 /// A lower estimate is never believed: no call works below it.
 const LEAST: Bitrate = Bitrate::kbps(100);
 
-/// An estimate below this is believed only where packets are lost too: with little on the way it measures the scheduler of a
+/// An estimate below this is believed only where packets were lost too: with little on the way it measures the scheduler of a
 /// busy machine rather than the path. Larger would flood a narrow path until it loses; smaller would pause small pictures.
 const LEAST_UNPROVEN: Bitrate = Bitrate::kbps(500);
 
-/// From this share of lost packets on the estimate is believed.
-const PROVEN_LOSS: f32 = 0.02;
+/// Nor does it pause pictures whose lowest layers together cost up to this: there is nothing smaller to send, a picture that
+/// stands still for seconds is worse than one that is late for a moment, and if the path is narrow it will lose packets.
+const MOST_UNPROVEN: Bitrate = Bitrate::kbps(2_500);
 
 /// What the lowest layer is taken to cost until it was measured.
 const UNMEASURED: Bitrate = Bitrate::kbps(100);
@@ -83,7 +84,8 @@ impl Shard {
         }
 
         let mut budget = session.path.window.budget(now, audio);
-        let least = if session.path.loss() < PROVEN_LOSS { LEAST_UNPROVEN } else { LEAST };
+        let lowest = contenders.iter().filter_map(Contender::lowest).sum::<Bitrate>() + audio;
+        let least = least_believed(session.path.is_proven(now), lowest);
         budget.estimate = budget.estimate.max(least);
         budget.floor = budget.floor.max(least);
         if let Some(most) = session.settings.max_send_bitrate {
@@ -167,6 +169,11 @@ pub(crate) fn awaited_layer(sessions: &slab::Slab<Box<Session>>, subscriber: Sub
 }
 
 impl Contender {
+    /// What its lowest layer costs, if it wishes for any.
+    fn lowest(&self) -> Option<Bitrate> {
+        self.ladder.rungs().first().filter(|_| !self.wish.paused).map(|rung| rung.cost)
+    }
+
     fn claim(&self) -> Claim<'_> {
         Claim {
             ladder: &self.ladder,
@@ -177,6 +184,11 @@ impl Contender {
             max_temporal: Rung::ALL_FRAMES,
         }
     }
+}
+
+/// The least estimate that is believed, where the lowest layers of what is watched cost `lowest`.
+fn least_believed(proven: bool, lowest: Bitrate) -> Bitrate {
+    if proven { LEAST } else { lowest.clamp(LEAST_UNPROVEN, MOST_UNPROVEN) }
 }
 
 /// Puts a grant into effect; true if the layer to show or to want is another.
@@ -259,5 +271,27 @@ fn standing(publication: &Publication, speaks: bool) -> Standing {
         (true, _) => Standing::ScreenShare,
         (false, true) => Standing::Speaker,
         (false, false) => Standing::Tile,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_losses_pause_the_lowest_layers() {
+        let lowest = Bitrate::kbps(1_200);
+        assert_eq!(least_believed(false, lowest), lowest);
+        assert_eq!(least_believed(true, lowest), LEAST);
+        assert_eq!(
+            least_believed(false, Bitrate::kbps(150)),
+            LEAST_UNPROVEN,
+            "a low estimate of a small picture"
+        );
+        assert_eq!(
+            least_believed(false, Bitrate::kbps(9_000)),
+            MOST_UNPROVEN,
+            "no flood, whatever is watched"
+        );
     }
 }

@@ -58,6 +58,8 @@ pub(crate) struct Path {
     pub(crate) allocated: Bitrate,
     pub(crate) allocated_at: Instant,
     pub(crate) quality: Option<Quality>,
+    /// When more was lost than happens by chance.
+    pub(crate) lost_at: Option<Instant>,
 }
 
 /// One publication on its way to a session.

@@ -1,6 +1,6 @@
 //! What a session's transport reports.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sluice_rtp::Bitrate;
 
@@ -16,6 +16,11 @@ use crate::transport::{PathReport, TransportEvent};
 /// repair becomes audible, from 8 % video freezes.
 const LOSS_GOOD: f32 = 0.02;
 const LOSS_POOR: f32 = 0.08;
+
+/// From this share of lost packets on the estimate is believed, and for so long: what is paused loses nothing, and must not come
+/// back at once for that.
+const PROVEN_LOSS: f32 = 0.02;
+const PROOF: Duration = Duration::from_secs(20);
 
 /// The estimate is recomputed many times a second; only a change of this share (1/n) is worth an allocation.
 const ESTIMATE_STEP: u64 = 20;
@@ -49,7 +54,7 @@ impl Shard {
             TransportEvent::ChannelReady => session.data.drain(now, &mut session.transport),
             TransportEvent::Packet(packet) => self.forward(now, key, packet),
             TransportEvent::ChannelClosed(channel) => session.data.closed(channel),
-            TransportEvent::Path(report) => self.on_path(key, report),
+            TransportEvent::Path(report) => self.on_path(now, key, report),
             TransportEvent::Ingress { mid, rid, nacks, lost } => {
                 if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
                     && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
@@ -91,8 +96,11 @@ impl Shard {
         }
     }
 
-    fn on_path(&mut self, key: SessionKey, report: PathReport) {
+    fn on_path(&mut self, now: Instant, key: SessionKey, report: PathReport) {
         let session = &mut self.sessions[key];
+        if report.egress_loss.is_some_and(|loss| loss >= PROVEN_LOSS) {
+            session.path.lost_at = Some(now);
+        }
         let rtt = report.rtt.or(session.path.report.rtt);
         session.path.report = PathReport { rtt, ..report };
         self.check_quality(key);
@@ -125,12 +133,33 @@ impl Path {
             allocated: Bitrate::ZERO,
             allocated_at: now,
             quality: None,
+            lost_at: None,
         }
+    }
+
+    /// Whether losses lately prove that the path carries no more than its estimate says.
+    pub(crate) fn is_proven(&self, now: Instant) -> bool {
+        self.lost_at.is_some_and(|at| now.saturating_duration_since(at) < PROOF)
     }
 
     /// The worse loss of both directions, 0 to 1.
     pub(crate) fn loss(&self) -> f32 {
         let share = |loss: Option<f32>| loss.unwrap_or(0.0).clamp(0.0, 1.0);
         share(self.report.egress_loss).max(share(self.report.ingress_loss))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_loss_proves_an_estimate_for_a_while() {
+        let now = Instant::now();
+        let mut path = Path::new(now);
+        assert!(!path.is_proven(now));
+        path.lost_at = Some(now);
+        assert!(path.is_proven(now + PROOF / 2));
+        assert!(!path.is_proven(now + PROOF));
     }
 }

@@ -127,6 +127,12 @@ impl Drop for Shards {
 impl Node {
     /// Opens all sockets, and starts the shards and the API. Must be called within a tokio runtime.
     pub async fn start(settings: Settings) -> Result<Node, StartError> {
+        Self::start_with(settings, || {}).await
+    }
+
+    /// [`Self::start`], and has each shard's thread call `sessions_ended` when sessions have ended and it has time, at most
+    /// once a second: the moment to give memory back, which only the thread itself can if the allocator has a heap for each.
+    pub async fn start_with(settings: Settings, sessions_ended: fn()) -> Result<Node, StartError> {
         settings.validate()?;
         telemetry::describe();
         let grpc = server::bind(settings.grpc.bind)?;
@@ -136,7 +142,7 @@ impl Node {
         let (outbox, notes) = outbox::outbox();
         let shutdown = CancellationToken::new();
         let shard_ended = CancellationToken::new();
-        let (tcp_listeners, shards) = start_shards(&settings, media, outbox, &shard_ended)?;
+        let (tcp_listeners, shards) = start_shards(&settings, media, outbox, &shard_ended, sessions_ended)?;
 
         let mailboxes: Vec<_> = shards.handles.iter().map(|shard| shard.mailbox.clone()).collect();
         let control = control(&settings, shards.handles.clone(), &media_addresses);
@@ -229,6 +235,7 @@ fn start_shards(
     media: MediaSockets,
     outbox: Outbox,
     ended: &CancellationToken,
+    sessions_ended: fn(),
 ) -> Result<(TcpListeners, Shards), StartError> {
     let tcp_addresses = media.tcp_addresses();
     let mut shards = Shards::default();
@@ -248,6 +255,7 @@ fn start_shards(
             sockets: Sockets::new(sockets, settings.media.send_queue_bytes),
             outbox: outbox.clone(),
             command_queue: settings.grpc.command_queue,
+            sessions_ended,
             ended: ended.clone(),
             alive: shards.alive.token(),
         };

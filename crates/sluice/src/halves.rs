@@ -57,7 +57,9 @@ pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
 /// # Errors
 /// If a port is taken, or an address is not this machine's.
 pub(crate) async fn start_node(settings: &Sfu) -> anyhow::Result<sluice_sfu::Node> {
-    sluice_sfu::Node::start(settings.node()?).await.context("the node cannot start")
+    sluice_sfu::Node::start_with(settings.node()?, sluice_memory::give_back)
+        .await
+        .context("the node cannot start")
 }
 
 /// Opens what must outlive the process; `setting` names the folder.

@@ -5,7 +5,6 @@
 mod cli;
 mod dev;
 mod halves;
-mod memory;
 mod observe;
 mod page;
 mod settings;
@@ -24,7 +23,7 @@ use settings::{Environment, Flags, SettingError, Settings};
 
 /// Sessions come and go by the thousand: memory must come back with them.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: sluice_memory::Allocator = sluice_memory::Allocator;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -65,8 +64,10 @@ fn prepare<T: Serialize>(
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.spawn(memory::give_back());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .on_thread_park(sluice_memory::give_back_at_times)
+        .build()?;
     let result = runtime.block_on(work);
     // Whatever is left had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));

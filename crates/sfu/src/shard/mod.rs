@@ -4,6 +4,7 @@
 //! the sockets. The thread waits for its sockets and its bell alone, never for a queue.
 
 mod connections;
+mod departures;
 mod guard;
 mod mailbox;
 pub(crate) mod outbox;
@@ -47,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) outbox: Outbox,
     /// Commands that may wait.
     pub(crate) command_queue: usize,
+    /// Called by the thread when it has time and sessions have ended.
+    pub(crate) sessions_ended: fn(),
     /// Cancelled when the thread ends, for whatever reason.
     pub(crate) ended: CancellationToken,
     /// Held by the thread until it ends.
@@ -59,7 +62,7 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
 }
 
 fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
-    let Parts { config, mut sockets, outbox, command_queue, ended, alive } = parts;
+    let Parts { config, mut sockets, outbox, command_queue, sessions_ended, ended, alive } = parts;
     let poll = mio::Poll::new()?;
     sockets.register(poll.registry())?;
     let (mailbox, inbox) = mailbox::mailbox(poll.registry(), command_queue)?;
@@ -69,7 +72,7 @@ fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()
     let engine = Guarded::<E>::new(Instant::now(), config).map_err(io::Error::other)?;
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _held = (ended.drop_guard(), alive);
-        thread::ShardThread::new(poll, engine, sockets, inbox, outbox, report).run();
+        thread::ShardThread::new(poll, engine, sockets, inbox, outbox, report, sessions_ended).run();
     })?;
     Ok((handle, thread))
 }

@@ -85,21 +85,30 @@ impl Meter {
         now.saturating_duration_since(self.since) >= PERIOD
     }
 
-    pub(super) fn publish(&mut self, now: Instant, counters: Counters, sends: SendCounters, io: IoCounters) {
+    /// Publishes a report. Answers what share of the period the thread was busy, 0 to 1.
+    pub(super) fn publish(
+        &mut self,
+        now: Instant,
+        counters: Counters,
+        sends: SendCounters,
+        io: IoCounters,
+    ) -> f32 {
         let period = now.saturating_duration_since(self.since).as_secs_f64();
         let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / period).round() as u64;
+        let busy = (self.busy.as_secs_f64() / period).min(1.0) as f32;
         self.cell.publish(Report {
             at: Some(now),
             counters,
             sends,
             io,
-            busy: (self.busy.as_secs_f64() / period).min(1.0) as f32,
+            busy,
             packets_in_per_second: rate(counters.packets_in, self.packets.0),
             packets_out_per_second: rate(counters.packets_out, self.packets.1),
         });
         self.since = now;
         self.busy = Duration::ZERO;
         self.packets = (counters.packets_in, counters.packets_out);
+        busy
     }
 }
 

@@ -139,7 +139,15 @@ impl PuppetShard {
         let ended = CancellationToken::new();
         let config = Config::default();
         let alive = tokio_util::task::TaskTracker::new().token();
-        let parts = Parts { config, sockets, outbox, command_queue, ended: ended.clone(), alive };
+        let parts = Parts {
+            config,
+            sockets,
+            outbox,
+            command_queue,
+            sessions_ended: || {},
+            ended: ended.clone(),
+            alive,
+        };
         let (handle, thread) = spawn_with::<Puppet>(parts).unwrap();
         PuppetShard { handle, notes: forwarded, thread, reader, address, ended }
     }

@@ -12,6 +12,7 @@ use sluice_engine::{
 };
 
 use super::connections::{Connections, TcpInput};
+use super::departures::Departures;
 use super::guard::{Engine, Guarded};
 use super::mailbox::{BELL, Inbox};
 use super::outbox::Outbox;
@@ -48,6 +49,7 @@ pub(super) struct ShardThread<E> {
     deadline: Instant,
     /// The latest time that the engine was told: it must never go back.
     told: Instant,
+    departures: Departures,
 }
 
 impl<E: Engine> ShardThread<E> {
@@ -58,6 +60,7 @@ impl<E: Engine> ShardThread<E> {
         inbox: Inbox,
         outbox: Outbox,
         report: Arc<ReportCell>,
+        sessions_ended: fn(),
     ) -> Self {
         let now = Instant::now();
         ShardThread {
@@ -73,6 +76,7 @@ impl<E: Engine> ShardThread<E> {
             meter: Meter::new(now, report),
             deadline: now,
             told: now,
+            departures: Departures::new(sessions_ended),
         }
     }
 
@@ -244,7 +248,8 @@ impl<E: Engine> ShardThread<E> {
         self.counters.tcp_connections = self.connections.len() as u64;
         self.counters.queued_bytes = self.sockets.queued_bytes() as u64;
         let (counters, sends) = (self.engine.counters(), self.sockets.counters());
-        self.meter.publish(now, counters, sends, self.counters);
+        let busy = self.meter.publish(now, counters, sends, self.counters);
+        self.departures.look(counters.sessions, busy);
     }
 
     /// Tells peers and callers that it is over.
