@@ -103,6 +103,7 @@ fn drain(shard: &mut Shard, now: Instant, out: &mut Given) -> Instant {
             Output::Transmit(transmit) => out.transmit(&transmit),
             Output::Reply(_, reply) => out.replies.push(reply.expect("the command is valid")),
             Output::Event(event) => drop(event),
+            Output::Link(..) => unreachable!("one shard has nobody to tell"),
             Output::Timeout(deadline) => return deadline,
         }
     }
@@ -225,6 +226,7 @@ impl World {
             participant: ParticipantId::new(&name).expect("a valid id"),
             settings,
             app_state: None,
+            elsewhere: 0,
         });
         let [high, low] = (number as u16).to_be_bytes();
         let address: SocketAddr = ([10, 0, high, low], 5_000).into();

@@ -69,9 +69,10 @@ impl Shard {
                 egress.switcher.set_target(None);
                 continue;
             }
-            let speaks = room.publications.get(dominant.unwrap_or(usize::MAX)).is_some_and(|voice| {
-                self.rooms[room_key].publications[publication_key].session == voice.session
-            });
+            let speaks = room
+                .publications
+                .get(dominant.unwrap_or(usize::MAX))
+                .is_some_and(|voice| publication.is_beside(voice));
             contenders.push(Contender {
                 subscription: index,
                 publication: publication_key,
@@ -129,20 +130,27 @@ impl Shard {
     /// path narrows.
     pub(crate) fn report_wanted(&mut self, room: RoomKey, key: PublicationKey) {
         let Some(publication) = self.rooms[room].publications.get(key) else { return };
+        if publication.session().is_none() {
+            return self.report_link_wish(room, key);
+        }
         if publication.spec.kind != MediaKind::Video || publication.mid.is_none() {
             return;
         }
-        let highest = publication
-            .subscribers
-            .iter()
-            .filter_map(|s| self.sessions.get(s.session)?.subscriptions.get(s.subscription)?.wanted)
-            .max();
+        let over_links = publication.links.iter().map(|link| link.highest).max();
+        let highest = self.highest_wanted(publication).max(over_links);
         let layers: Vec<u8> = highest.map(|highest| (0..=highest).collect()).unwrap_or_default();
         if publication.wanted.as_ref() == Some(&layers) {
             return;
         }
         self.rooms[room].publications[key].wanted = Some(layers.clone());
         self.emit_wanted(room, key, layers);
+    }
+
+    /// The highest layer that a subscriber of this shard wants.
+    pub(crate) fn highest_wanted(&self, publication: &Publication) -> Option<u8> {
+        let subscribers = publication.subscribers.iter();
+        let wanted = |s: &Subscriber| self.sessions.get(s.session)?.subscriptions.get(s.subscription)?.wanted;
+        subscribers.filter_map(wanted).max()
     }
 
     /// Notes who waits for a key frame of which layer.

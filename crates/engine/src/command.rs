@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::id::{ParticipantId, PublicationId, RoomId, SessionId};
+use crate::link::ShardNumber;
 use crate::model::*;
 use crate::stats::SessionStats;
 
@@ -52,6 +53,13 @@ pub enum RoomAction {
     },
     /// End it.
     Delete,
+    /// It lives on these other shards of the node too.
+    Host {
+        /// This shard speaks for the room.
+        home: bool,
+        /// All the others.
+        shards: Vec<ShardNumber>,
+    },
     /// Report it whole.
     Get,
     /// Create or update a session.
@@ -64,6 +72,8 @@ pub enum RoomAction {
         settings: SessionSettings,
         /// `None`: unchanged.
         app_state: Option<Bytes>,
+        /// Sessions of the room on other shards: they count for its limit.
+        elsewhere: usize,
     },
     /// End a session.
     DeleteSession {
@@ -138,6 +148,28 @@ pub enum NegotiationStep {
     },
     /// The peer's answer.
     RemoteAnswer(String),
+}
+
+impl RoomAction {
+    /// The session that it is about, if it is about one.
+    pub fn session(&self) -> Option<&SessionId> {
+        match self {
+            RoomAction::PutSession { session, .. }
+            | RoomAction::DeleteSession { session }
+            | RoomAction::SetPublications { session, .. }
+            | RoomAction::SetSubscriptions { session, .. }
+            | RoomAction::Negotiate { session, .. }
+            | RoomAction::AddCandidates { session, .. } => Some(session),
+            RoomAction::GetStats { session } => session.as_ref(),
+            RoomAction::Put { .. }
+            | RoomAction::Delete
+            | RoomAction::Host { .. }
+            | RoomAction::Get
+            | RoomAction::SetMuted { .. }
+            | RoomAction::SendData { .. }
+            | RoomAction::RequestKeyFrame { .. } => None,
+        }
+    }
 }
 
 /// The answer to a command.

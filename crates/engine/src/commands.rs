@@ -11,9 +11,10 @@ use crate::data::DataPlane;
 use crate::demux::SessionKey;
 use crate::id::{ParticipantId, PublicationId, RoomId, SessionId};
 use crate::model::*;
-use crate::publication::{Publication, Subscriber};
+use crate::publication::Layer;
+use crate::publication::{Publication, Source, Subscriber};
 use crate::room::{Room, RoomKey};
-use crate::section::Sections;
+use crate::section::{PublicationKey, Sections};
 use crate::session::{Path, Session, Subscription};
 use crate::shard::Shard;
 use crate::timers::Timer;
@@ -33,7 +34,7 @@ impl Shard {
                 let mut renewed = 0;
                 for (_, room) in self.rooms.iter_mut().filter(|(_, r)| r.owner_epoch == owner_epoch) {
                     room.owner_seen = now;
-                    renewed += 1;
+                    renewed += usize::from(room.home);
                 }
                 Ok(Reply::Count(renewed))
             }
@@ -80,8 +81,12 @@ impl Shard {
                 self.end_room(key, RoomEndReason::Deleted);
                 Ok(Reply::Done)
             }
-            RoomAction::PutSession { session, participant, settings, app_state } => {
-                self.put_session(now, key, session, participant, settings, app_state)
+            RoomAction::Host { home, shards } => {
+                self.host(key, home, shards);
+                Ok(Reply::Done)
+            }
+            RoomAction::PutSession { session, participant, settings, app_state, elsewhere } => {
+                self.put_session(now, key, (session, participant), settings, app_state, elsewhere)
             }
             RoomAction::DeleteSession { session } => {
                 if let Some(&session) = self.rooms[key].sessions.get(&session) {
@@ -122,6 +127,7 @@ impl Shard {
             }
             RoomAction::Put { .. }
             | RoomAction::Delete
+            | RoomAction::Host { .. }
             | RoomAction::Get
             | RoomAction::PutSession { .. }
             | RoomAction::DeleteSession { .. }
@@ -196,10 +202,10 @@ impl Shard {
         &mut self,
         now: Instant,
         room: RoomKey,
-        id: SessionId,
-        participant: ParticipantId,
+        (id, participant): (SessionId, ParticipantId),
         settings: SessionSettings,
         app_state: Option<Bytes>,
+        elsewhere: usize,
     ) -> Outcome {
         let app_state = self.checked_state(app_state)?;
         if let Some(&key) = self.rooms[room].sessions.get(&id) {
@@ -213,7 +219,7 @@ impl Shard {
             return Ok(Reply::Created(false));
         }
         let most = self.rooms[room].settings.max_sessions.min(self.config.limits.sessions_per_room);
-        if self.rooms[room].sessions.len() >= most {
+        if self.rooms[room].sessions.len() + elsewhere >= most {
             return Err(CommandError::Exhausted(format!("the room holds {most} sessions already")));
         }
         if settings.data.open.len() > self.config.limits.channels {
@@ -273,7 +279,7 @@ impl Shard {
         }
         for spec in &specs {
             if let Some(&other) = room.by_publication.get(&spec.id)
-                && room.publications[other].session != key
+                && room.publications[other].session() != Some(key)
             {
                 return Err(CommandError::Invalid(format!(
                     "publication {} belongs to another session",
@@ -294,6 +300,9 @@ impl Shard {
             self.put_publication(now, key, spec);
         }
         self.claim_sections(now, key);
+        for publication in self.sessions[key].publications.clone() {
+            self.announce(room_key, publication);
+        }
         Ok(())
     }
 
@@ -310,7 +319,7 @@ impl Shard {
             return;
         }
         let id = spec.id.clone();
-        let publication = room.publications.insert(Publication::new(spec, key, now));
+        let publication = room.publications.insert(Publication::new(spec, Source::Session(key), now));
         room.by_publication.insert(id.clone(), publication);
         self.sessions[key].publications.push(publication);
         self.find_subscribers(room_key, publication, &id);
@@ -362,19 +371,34 @@ impl Shard {
         if publication.spec.muted != muted {
             publication.spec.muted = muted;
             self.on_publication_changed(now, room, key);
+            self.announce(room, key);
         }
         Ok(Reply::Done)
     }
 
     fn request_key_frame(&mut self, now: Instant, room: RoomKey, id: &PublicationId) -> Outcome {
         let key = self.publication_key(room, id)?;
-        let publication = &mut self.rooms[room].publications[key];
-        let session = publication.session;
-        let rtt = self.sessions[session].path.report.rtt.unwrap_or_default();
-        let (Some(mid), MediaKind::Video) = (publication.mid, publication.spec.kind) else {
+        let publication = &self.rooms[room].publications[key];
+        if publication.mid.is_none() || publication.spec.kind != MediaKind::Video {
             return Err(CommandError::Precondition(format!("publication {id} sends no video")));
-        };
-        for layer in publication.layers.iter_mut().filter(|l| l.active) {
+        }
+        self.request_key_frames(now, room, key, |_, layer| layer.active);
+        Ok(Reply::Done)
+    }
+
+    /// Asks the publisher for key frames of some layers, on behalf of somebody who is no subscriber here.
+    pub(crate) fn request_key_frames(
+        &mut self,
+        now: Instant,
+        room: RoomKey,
+        key: PublicationKey,
+        of: impl Fn(usize, &Layer) -> bool,
+    ) {
+        let publication = &mut self.rooms[room].publications[key];
+        let (Some(session), Some(mid)) = (publication.session(), publication.mid) else { return };
+        let rtt = self.sessions[session].path.report.rtt.unwrap_or_default();
+        let layers = publication.layers.iter_mut().enumerate();
+        for (_, layer) in layers.filter(|(index, layer)| of(*index, layer)) {
             // The caller waits like a subscriber, but only for this one request.
             let caller = Subscriber { session, subscription: usize::MAX };
             layer.key_frames.wait(caller);
@@ -386,7 +410,6 @@ impl Shard {
             layer.key_frames.give_up(caller);
         }
         self.touch(session);
-        Ok(Reply::Done)
     }
 
     fn add_candidates(&mut self, key: SessionKey, candidates: &[String]) -> Result<(), CommandError> {
@@ -418,8 +441,11 @@ impl Shard {
             .ok_or_else(|| CommandError::NotFound(format!("session {id}")))
     }
 
+    /// A publication of a session of this shard.
     fn publication_key(&self, room: RoomKey, id: &PublicationId) -> Result<usize, CommandError> {
-        let found = self.rooms[room].by_publication.get(id).copied();
+        let room = &self.rooms[room];
+        let found = room.by_publication.get(id).copied();
+        let found = found.filter(|key| room.publications[*key].session().is_some());
         found.ok_or_else(|| CommandError::NotFound(format!("publication {id}")))
     }
 }
@@ -429,6 +455,6 @@ fn summary(room: &Room) -> RoomSummary {
         room: room.id.clone(),
         owner_epoch: room.owner_epoch,
         sessions: room.sessions.len(),
-        publications: room.publications.len(),
+        publications: room.publications.iter().filter(|(_, p)| p.session().is_some()).count(),
     }
 }

@@ -39,6 +39,12 @@ pub struct Counters {
     pub messages_refused: u64,
     /// Data messages dropped because a queue was full.
     pub messages_dropped: u64,
+    /// Media packets from other shards.
+    pub link_packets_in: u64,
+    /// Media packets to other shards.
+    pub link_packets_out: u64,
+    /// Media packets from other shards of publications that are not known here (any more).
+    pub link_packets_unknown: u64,
     /// Rooms that ended by a panic.
     pub faults: u64,
     /// Sessions that connected.

@@ -4,11 +4,11 @@ use std::time::Instant;
 
 use crate::demux::SessionKey;
 use crate::egress::Egress;
-use crate::id::PublicationId;
+use crate::id::{ParticipantId, PublicationId};
 use crate::io::Output;
 use crate::model::{CloseReason, PauseReason, RoomEndReason, SessionState};
 use crate::negotiation::claim;
-use crate::publication::Subscriber;
+use crate::publication::{Publication, Source, Subscriber};
 use crate::room::RoomKey;
 use crate::section::{PublicationKey, SubscriptionKey, Use};
 use crate::shard::Shard;
@@ -20,8 +20,16 @@ use rand::RngExt;
 impl Shard {
     /// Whether a publication belongs to the participant of a session: nobody hears themselves.
     pub(crate) fn is_own(&self, session: SessionKey, room: RoomKey, publication: PublicationKey) -> bool {
-        let publisher = self.rooms[room].publications[publication].session;
-        self.sessions[publisher].participant == self.sessions[session].participant
+        self.participant_of(&self.rooms[room].publications[publication])
+            == Some(&self.sessions[session].participant)
+    }
+
+    /// Who sends a publication.
+    pub(crate) fn participant_of<'a>(&'a self, publication: &'a Publication) -> Option<&'a ParticipantId> {
+        match &publication.source {
+            Source::Session(session) => self.sessions.get(*session).map(|session| &session.participant),
+            Source::Link { participant, .. } => Some(participant),
+        }
     }
 
     /// Subscriptions that were declared before their publication.
@@ -45,6 +53,7 @@ impl Shard {
     pub(crate) fn attach(&mut self, room: RoomKey, session: SessionKey, subscription: SubscriptionKey) {
         if let Some(key) = self.sessions[session].subscriptions[subscription].publication {
             self.rooms[room].publications[key].subscribers.push(Subscriber { session, subscription });
+            self.report_link_wish(room, key);
         }
     }
 
@@ -61,7 +70,13 @@ impl Shard {
                 section.used = Use::Unclaimed;
             }
         }
-        for subscriber in publication.subscribers {
+        self.retract(room_key, &publication);
+        self.detach(publication.subscribers);
+    }
+
+    /// The publication of these subscribers is gone.
+    pub(crate) fn detach(&mut self, subscribers: Vec<Subscriber>) {
+        for subscriber in subscribers {
             let Some(other) = self.sessions.get_mut(subscriber.session) else { continue };
             if let Some(subscription) = other.subscriptions.get_mut(subscriber.subscription) {
                 subscription.publication = None;
@@ -89,8 +104,21 @@ impl Shard {
             return;
         }
         self.on_publication_changed(now, room_key, key);
-        let subscribers = self.rooms[room_key].publications[key].subscribers.clone();
-        for subscriber in subscribers {
+        self.check_subscribers(room_key, key);
+        self.announce(room_key, key);
+    }
+
+    /// Subscribers may need sections for a publication.
+    pub(crate) fn check_subscribers(&mut self, room: RoomKey, key: PublicationKey) {
+        for subscriber in self.rooms[room].publications[key].subscribers.clone() {
+            self.check_negotiation(subscriber.session);
+        }
+    }
+
+    /// Subscribers' sections of a publication rest.
+    pub(crate) fn rest_subscribers(&mut self, room: RoomKey, key: PublicationKey) {
+        for subscriber in self.rooms[room].publications[key].subscribers.clone() {
+            self.release_section(subscriber.session, subscriber.subscription);
             self.check_negotiation(subscriber.session);
         }
     }
@@ -104,12 +132,9 @@ impl Shard {
         }
         publication.unbind();
         let id = publication.spec.id.clone();
-        let subscribers = publication.subscribers.clone();
         self.emit_publication_ended(session, id);
-        for subscriber in subscribers {
-            self.release_section(subscriber.session, subscriber.subscription);
-            self.check_negotiation(subscriber.session);
-        }
+        self.rest_subscribers(room_key, key);
+        self.announce(room_key, key);
     }
 
     /// Sections that came before their declaration find their publication.
@@ -239,6 +264,7 @@ impl Shard {
             self.close_session(session, why);
         }
         self.emit_room_ended(key, reason);
+        self.forget_links(key);
         let room = self.rooms.remove(key);
         self.rooms_by_id.remove(&room.id);
         self.timers.clear(Timer::Room(key));

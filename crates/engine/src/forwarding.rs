@@ -4,10 +4,12 @@ use std::time::{Duration, Instant};
 
 use sluice_forward::{Hole, Packet, Verdict};
 use sluice_rtp::{MediaKind, Timestamp};
+use smallvec::SmallVec;
 
 use crate::demux::SessionKey;
 use crate::model::PauseReason;
 use crate::publication::{Arrival, Publication};
+use crate::room::RoomKey;
 use crate::section::{PublicationKey, Use};
 use crate::session::{Session, Subscription};
 use crate::shard::Shard;
@@ -37,6 +39,21 @@ impl Shard {
             self.counters.packets_unbound += 1;
             return;
         };
+        self.distribute(now, room_key, key, &packet, &arrival);
+        self.carry(room_key, key, packet, arrival.layer);
+    }
+
+    /// Takes a packet that has arrived, from a session or over a link, to the subscribers of this shard.
+    pub(crate) fn distribute(
+        &mut self,
+        now: Instant,
+        room_key: RoomKey,
+        key: PublicationKey,
+        packet: &MediaPacket,
+        arrival: &Arrival,
+    ) {
+        let room = &mut self.rooms[room_key];
+        let publication = &mut room.publications[key];
         if let (MediaKind::Audio, Some(level)) = (publication.spec.kind, packet.extensions.audio_level) {
             publication.voice.on_level(now, level);
         }
@@ -45,7 +62,7 @@ impl Shard {
         if arrival.changed {
             self.on_publication_changed(now, room_key, key);
         }
-        self.fan_out(room_key, key, &packet, &arrival);
+        self.fan_out(room_key, key, packet, arrival);
         // A new key frame ends a wait, for those who could use it.
         if arrival.frame.is_some_and(|frame| frame.starts_key_frame()) {
             self.collect_waiters(room_key, key);
@@ -81,7 +98,7 @@ impl Shard {
         if publication.spec.muted || publication.layers.iter().all(|l| !l.key_frames.is_waited_for()) {
             return;
         }
-        let session = publication.session;
+        let Some(session) = publication.session() else { return self.ask_publishers_shard(now, room, key) };
         let publisher = &mut self.sessions[session];
         let rtt = publisher.path.report.rtt.unwrap_or(DEFAULT_RTT);
         let mut asked = false;
@@ -96,6 +113,17 @@ impl Shard {
         }
         if asked {
             self.touch(session);
+        }
+    }
+
+    /// As [`Self::ask_for_key_frames`], of a publication of another shard.
+    fn ask_publishers_shard(&mut self, now: Instant, room: RoomKey, key: PublicationKey) {
+        let layers = self.rooms[room].publications[key].layers.iter_mut().enumerate();
+        let due = layers.filter_map(|(index, layer)| {
+            layer.key_frames.poll(now, DEFAULT_RTT).then_some(u8::try_from(index).unwrap_or(u8::MAX))
+        });
+        for layer in due.collect::<SmallVec<[u8; 4]>>() {
+            self.ask_over_link(room, key, layer);
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::command::{Command, CommandError, Reply, Ticket};
 use crate::event::Event;
+use crate::link::{LinkMessage, ShardNumber};
 
 /// How a datagram travels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -44,6 +45,8 @@ pub enum Input<'a> {
         /// Ours.
         destination: SocketAddr,
     },
+    /// From another shard of the node.
+    Link(ShardNumber, LinkMessage),
     /// The time that [`Output::Timeout`] named has come.
     Timeout,
 }
@@ -68,6 +71,8 @@ pub enum Output {
     Reply(Ticket, Result<Reply, CommandError>),
     /// Tell everybody who watches.
     Event(Event),
+    /// Take this to another shard of the node, in order.
+    Link(ShardNumber, LinkMessage),
     /// Nothing more to do; call [`crate::Shard::handle`] with [`Input::Timeout`] at this time at the latest.
     Timeout(Instant),
 }

@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::data::{Fields, scan};
 use crate::demux::SessionKey;
+use crate::id::ParticipantId;
 use crate::model::CloseReason;
 use crate::room::RoomKey;
 use crate::shard::Shard;
@@ -29,14 +30,7 @@ impl Shard {
             return;
         }
         if !policy.labels.contains(&label) {
-            self.deliver(
-                now,
-                self.sessions[from].room,
-                Some(from),
-                (&label, binary, &Bytes::from(data)),
-                &[],
-            );
-            return;
+            return self.spread(now, from, (&label, binary, &Bytes::from(data)), &[]);
         }
         let fields = Fields {
             destinations: policy.destinations_field,
@@ -58,20 +52,31 @@ impl Shard {
         let mut payload = BytesMut::with_capacity(data.len() + policy.append.len());
         payload.put_slice(&data);
         payload.put_slice(&policy.append);
-        let room = session.room;
-        self.deliver(now, room, Some(from), (&label, binary, &payload.freeze()), &destinations);
+        self.spread(now, from, (&label, binary, &payload.freeze()), &destinations);
     }
 
-    /// Gives a message to every session of the room that receives and is meant; returns how many.
+    /// Gives a message of a session to everybody else in its room, on this shard and on the others.
+    fn spread(
+        &mut self,
+        now: Instant,
+        from: SessionKey,
+        message: (&str, bool, &Bytes),
+        destinations: &[String],
+    ) {
+        self.relay(from, message, destinations);
+        let (room, sender) = (self.sessions[from].room, self.sessions[from].participant.clone());
+        self.deliver(now, room, Some(&sender), message, destinations);
+    }
+
+    /// Gives a message to every session of the room on this shard that receives and is meant; returns how many.
     pub(crate) fn deliver(
         &mut self,
         now: Instant,
         room: RoomKey,
-        from: Option<SessionKey>,
+        sender: Option<&ParticipantId>,
         message: (&str, bool, &Bytes),
         destinations: &[String],
     ) -> usize {
-        let sender = from.map(|key| self.sessions[key].participant.clone());
         let receivers: Vec<_> = self.rooms[room]
             .sessions
             .values()
@@ -80,7 +85,7 @@ impl Shard {
                 let session = &self.sessions[*key];
                 let policy = &session.settings.data;
                 policy.receives
-                    && sender.as_ref() != Some(&session.participant)
+                    && sender != Some(&session.participant)
                     && (destinations.is_empty() || destinations.contains(&policy.address))
             })
             .collect();

@@ -7,6 +7,9 @@ use sluice_rtp::{Codec, FrameInfo, MediaKind, ReadError, Timestamp};
 use smallvec::SmallVec;
 
 use crate::demux::SessionKey;
+use crate::id::ParticipantId;
+use crate::link::ShardNumber;
+use crate::links::LinkSubscriber;
 use crate::model::{LayerSpec, PublicationSpec, PublicationStatus};
 use crate::section::SubscriptionKey;
 use crate::stats::{LayerStats, PublicationStats};
@@ -29,7 +32,11 @@ const CHANGES: Allowance = Allowance { burst: 8, refill: Duration::from_millis(5
 /// A publication.
 pub(crate) struct Publication {
     pub(crate) spec: PublicationSpec,
-    pub(crate) session: SessionKey,
+    pub(crate) source: Source,
+    /// By which other shards know it, once they do.
+    pub(crate) number: Option<u64>,
+    /// Other shards that want it.
+    pub(crate) links: SmallVec<[LinkSubscriber; 2]>,
     pub(crate) mid: Option<Mid>,
     pub(crate) payload: Option<Payload>,
     payload_type: u8,
@@ -45,6 +52,15 @@ pub(crate) struct Publication {
     pub(crate) subscribers: Vec<Subscriber>,
     /// What was last reported as wanted.
     pub(crate) wanted: Option<Vec<u8>>,
+}
+
+/// Where a publication comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// A session of this shard.
+    Session(SessionKey),
+    /// Another shard, by its number there.
+    Link { shard: ShardNumber, number: u64, participant: ParticipantId },
 }
 
 /// A subscription to a publication.
@@ -134,11 +150,13 @@ fn clock_rate(kind: MediaKind) -> u32 {
 }
 
 impl Publication {
-    pub(crate) fn new(spec: PublicationSpec, session: SessionKey, now: Instant) -> Self {
+    pub(crate) fn new(spec: PublicationSpec, source: Source, now: Instant) -> Self {
         let clock_rate = clock_rate(spec.kind);
         let mut publication = Publication {
             spec,
-            session,
+            source,
+            number: None,
+            links: SmallVec::new(),
             mid: None,
             payload: None,
             payload_type: 0,
@@ -153,6 +171,23 @@ impl Publication {
         };
         publication.lay_out(&[], now);
         publication
+    }
+
+    /// The session that sends it, if that is of this shard.
+    pub(crate) fn session(&self) -> Option<SessionKey> {
+        match self.source {
+            Source::Session(session) => Some(session),
+            Source::Link { .. } => None,
+        }
+    }
+
+    /// Whether both come from one sender.
+    pub(crate) fn is_beside(&self, other: &Publication) -> bool {
+        match (&self.source, &other.source) {
+            (Source::Session(a), Source::Session(b)) => a == b,
+            (Source::Link { participant: a, .. }, Source::Link { participant: b, .. }) => a == b,
+            _ => false,
+        }
     }
 
     /// The codec, once media arrived.

@@ -10,6 +10,7 @@ use crate::event::{Event, EventKind, Speaker};
 use crate::id::PublicationId;
 use crate::io::Output;
 use crate::model::{CloseReason, RoomEndReason};
+use crate::publication::Source;
 use crate::room::{Room, RoomKey};
 use crate::section::{PublicationKey, SubscriptionKey};
 use crate::shard::Shard;
@@ -54,12 +55,15 @@ impl Shard {
     /// Codec, layers or muting of a publication changed: tell, and let its subscribers follow.
     pub(crate) fn on_publication_changed(&mut self, now: Instant, room: RoomKey, key: PublicationKey) {
         let publication = &self.rooms[room].publications[key];
-        let kind = EventKind::PublicationChanged {
-            session: self.sessions[publication.session].id.clone(),
-            publication: Box::new(publication.status()),
-        };
         let subscribers = publication.subscribers.clone();
-        self.emit(room, kind);
+        // Of those of other shards these tell.
+        if let Some(session) = publication.session() {
+            let kind = EventKind::PublicationChanged {
+                session: self.sessions[session].id.clone(),
+                publication: Box::new(publication.status()),
+            };
+            self.emit(room, kind);
+        }
         for subscriber in subscribers {
             self.allocate(now, subscriber.session);
         }
@@ -88,8 +92,9 @@ impl Shard {
 
     pub(crate) fn emit_wanted(&mut self, room: RoomKey, key: PublicationKey, layers: Vec<u8>) {
         let publication = &self.rooms[room].publications[key];
+        let Some(session) = publication.session() else { return };
         let kind = EventKind::WantedLayers {
-            session: self.sessions[publication.session].id.clone(),
+            session: self.sessions[session].id.clone(),
             publication: publication.spec.id.clone(),
             layers,
         };
@@ -112,7 +117,7 @@ impl Shard {
     pub(crate) fn emit_speakers(&mut self, room: RoomKey, now: Instant) {
         let sessions = &self.sessions;
         let held = &mut self.rooms[room];
-        let Room { publications, dominant, active_speakers, speakers_polled, .. } = held;
+        let Room { publications, dominant, active_speakers, speakers_polled, home, .. } = held;
         let voices = || {
             let audio = publications.iter().filter(|(_, p)| p.spec.kind == MediaKind::Audio && !p.spec.muted);
             audio.map(|(key, p)| (key, &p.voice))
@@ -125,8 +130,12 @@ impl Shard {
         if active_speakers.poll(now, voices()).is_none() && !elected {
             return;
         }
-        let participant = |key: PublicationKey| {
-            sessions.get(publications.get(key)?.session).map(|session| session.participant.clone())
+        if !*home {
+            return;
+        }
+        let participant = |key: PublicationKey| match &publications.get(key)?.source {
+            Source::Session(session) => sessions.get(*session).map(|session| session.participant.clone()),
+            Source::Link { participant, .. } => Some(participant.clone()),
         };
         let speakers = active_speakers
             .current()

@@ -9,6 +9,7 @@ use sluice_forward::{ActiveSpeakers, DominantSpeaker};
 
 use crate::demux::SessionKey;
 use crate::id::{PublicationId, RoomId, SessionId};
+use crate::link::ShardNumber;
 use crate::model::RoomSettings;
 use crate::publication::Publication;
 use crate::section::PublicationKey;
@@ -30,6 +31,10 @@ pub(crate) struct Room {
     pub(crate) dominant: DominantSpeaker<PublicationKey>,
     pub(crate) active_speakers: ActiveSpeakers<PublicationKey>,
     pub(crate) speakers_polled: Instant,
+    /// The room's other shards.
+    pub(crate) shards: Vec<ShardNumber>,
+    /// This shard speaks for the room: it says who speaks.
+    pub(crate) home: bool,
     /// Media came since the last housekeeping: the next one is soon.
     pub(crate) lively: bool,
 }
@@ -48,6 +53,8 @@ impl Room {
             dominant: DominantSpeaker::new(),
             active_speakers: ActiveSpeakers::new(),
             speakers_polled: now,
+            shards: Vec::new(),
+            home: true,
             lively: false,
         }
     }

@@ -25,8 +25,10 @@ use crate::counters::Counters;
 use crate::demux::{Demux, SessionKey, stun_ufrag};
 use crate::id::RoomId;
 use crate::io::{Datagram, Input, Output, Protocol};
+use crate::link::ShardNumber;
 use crate::model::{CloseReason, RoomEndReason};
 use crate::room::{Room, RoomKey};
+use crate::section::PublicationKey;
 use crate::session::Session;
 use crate::timers::{Timer, Timers};
 use crate::transport::{Credentials, Polled, SOON, Shared, TransportEvent};
@@ -59,14 +61,19 @@ pub struct Shard {
     dirty: VecDeque<SessionKey>,
     pub(crate) out: VecDeque<Output>,
     pub(crate) counters: Counters,
+    /// Publications of other shards, by that shard and its number for them.
+    pub(crate) linked: FxHashMap<(ShardNumber, u64), (RoomKey, PublicationKey)>,
+    /// Publications of this shard that others know, by number.
+    pub(crate) numbered: FxHashMap<u64, (RoomKey, PublicationKey)>,
+    pub(crate) last_number: u64,
 }
 
 impl Shard {
     /// An empty shard.
     pub fn new(_now: Instant, config: Config) -> Result<Self, NoCertificate> {
+        let mut rng = SmallRng::seed_from_u64(config.seed);
         Ok(Shard {
             shared: Shared::new().ok_or(NoCertificate)?,
-            rng: SmallRng::seed_from_u64(config.seed),
             rooms: Slab::new(),
             rooms_by_id: FxHashMap::default(),
             sessions: Slab::new(),
@@ -75,6 +82,11 @@ impl Shard {
             dirty: VecDeque::new(),
             out: VecDeque::new(),
             counters: Counters::default(),
+            linked: FxHashMap::default(),
+            numbered: FxHashMap::default(),
+            // Numbers of an engine that faulted must not come again.
+            last_number: u64::from(rng.random::<u32>()) << 32,
+            rng,
             config,
         })
     }
@@ -92,6 +104,10 @@ impl Shard {
                     self.demux.release((Protocol::Tcp, source), key);
                     self.sessions[key].addresses.retain(|a| *a != (Protocol::Tcp, source));
                 }
+            }
+            Input::Link(from, message) => {
+                let room = self.room_of(from, &message);
+                self.guard_room(room, |shard| shard.on_link(now, from, message));
             }
             Input::Timeout => {}
         }
@@ -128,7 +144,12 @@ impl Shard {
         Counters {
             rooms: self.rooms.len() as u64,
             sessions: self.sessions.len() as u64,
-            publications: self.rooms.iter().map(|(_, room)| room.publications.len() as u64).sum(),
+            publications: self
+                .rooms
+                .iter()
+                .flat_map(|(_, room)| room.publications.iter())
+                .filter(|(_, publication)| publication.session().is_some())
+                .count() as u64,
             subscriptions: self.sessions.iter().map(|(_, s)| s.subscriptions.len() as u64).sum(),
             ..self.counters
         }
@@ -252,10 +273,14 @@ impl Shard {
 
     /// Runs something for a session. A panic ends the session's room, never the shard.
     fn guard(&mut self, key: SessionKey, run: impl FnOnce(&mut Self)) {
-        let room = self.sessions[key].room;
+        self.guard_room(Some(self.sessions[key].room), run);
+    }
+
+    /// Runs something for a room, if it is known for which. A panic ends the room, never the shard.
+    fn guard_room(&mut self, room: Option<RoomKey>, run: impl FnOnce(&mut Self)) {
         if catch_unwind(AssertUnwindSafe(|| run(self))).is_err() {
             self.counters.faults += 1;
-            if self.rooms.contains(room) {
+            if let Some(room) = room.filter(|room| self.rooms.contains(*room)) {
                 tracing::error!(room = %self.rooms[room].id, "a panic ends the room");
                 self.end_room(room, RoomEndReason::Fault);
             }

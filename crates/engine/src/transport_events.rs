@@ -6,6 +6,8 @@ use sluice_rtp::Bitrate;
 
 use crate::demux::SessionKey;
 use crate::event::Quality;
+use crate::io::Output;
+use crate::link::{LinkMessage, Told};
 use crate::model::{CloseReason, SessionState};
 use crate::section::Use;
 use crate::session::Path;
@@ -37,6 +39,11 @@ impl Shard {
                     && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
                 {
                     publication.on_sender_report(rid, wall_clock, timestamp);
+                    for link in &publication.links {
+                        let Some(number) = publication.number else { break };
+                        let told = Told::SenderReport { number, rid, wall_clock, timestamp };
+                        self.out.push_back(Output::Link(link.shard, LinkMessage(told)));
+                    }
                 }
             }
             TransportEvent::KeyFrameRequest { mid } => self.on_key_frame_request(now, key, mid),

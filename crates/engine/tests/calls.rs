@@ -13,10 +13,29 @@ use world::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
+/// Each of these stories is told of a room on one shard, and of a room that is spread over two: nobody may notice.
+macro_rules! stories {
+    ($($story:ident)*) => {
+        mod on_one_shard { $( #[test] fn $story() { super::$story(1); } )* }
+        mod on_two_shards { $( #[test] fn $story() { super::$story(2); } )* }
+    };
+}
+
+stories! {
+    bob_hears_alice_when_he_offers_sections
+    bob_gets_the_layer_that_he_asks_for_as_one_gapless_stream
+    a_lost_picture_is_asked_of_the_publisher_once_for_all
+    a_camera_that_changes_its_size_with_every_frame_does_not_keep_the_room_busy
+    a_muted_camera_is_silent_until_it_is_unmuted
+    a_section_rests_for_a_round_before_its_next_owner_and_its_stream_goes_on
+    messages_reach_those_who_are_meant_and_carry_the_senders_name
+    whoever_leaves_is_gone_for_everybody
+    a_layer_that_the_publisher_gives_up_is_left_at_once
+}
+
 /// Alice publishes a microphone, Bob offers sections to receive it.
-#[test]
-fn bob_hears_alice_when_he_offers_sections() {
-    let mut world = World::new();
+fn bob_hears_alice_when_he_offers_sections(shards: usize) {
+    let mut world = World::new(shards);
     let alice = world.join("alice", Offerer::Peer);
     let bob = world.join("bob", Offerer::Peer);
     world.publish(alice, vec![audio("mic")]);
@@ -74,8 +93,8 @@ fn bob_hears_alice_when_he_offers_sections() {
 }
 
 /// A room with Alice's three-layer camera and Bob who watches it.
-fn simulcast() -> (World, Vec<Camera>, usize, usize) {
-    let mut world = World::new();
+fn simulcast(shards: usize) -> (World, Vec<Camera>, usize, usize) {
+    let mut world = World::new(shards);
     let alice = world.join("alice", Offerer::Peer);
     let bob = world.join("bob", Offerer::Node);
     let layers = [("q", 320, 180), ("h", 640, 360), ("f", 1280, 720)];
@@ -128,9 +147,8 @@ fn shown(world: &World, peer: usize) -> usize {
     world.peers[peer].packets.last().map_or(0, |p| p.payload.len())
 }
 
-#[test]
-fn bob_gets_the_layer_that_he_asks_for_as_one_gapless_stream() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn bob_gets_the_layer_that_he_asks_for_as_one_gapless_stream(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 3 * SECOND);
     assert_eq!(shown(&world, bob), 300, "the small layer");
 
@@ -151,29 +169,56 @@ fn bob_gets_the_layer_that_he_asks_for_as_one_gapless_stream() {
     assert_eq!(report.fault_count, 0, "{report:?}");
     assert_eq!(report.missing, 0, "{report:?}");
     assert!(report.packets > 1_400, "{report:?}");
+    let (out, arrived) = (world.total(|c| c.link_packets_out), world.total(|c| c.link_packets_in));
+    assert_eq!((out, arrived > 1_400), (arrived, shards > 1), "each packet over the link once, or no link");
 }
 
 #[test]
-fn a_lost_picture_is_asked_of_the_publisher_once_for_all() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn a_link_carries_only_the_layers_that_somebody_behind_it_wants() {
+    let (mut world, mut cameras, alice, bob) = simulcast(2);
+    film(&mut world, &mut cameras, alice, 3 * SECOND);
+    let carried = |world: &mut World, cameras: &mut [Camera]| {
+        let before = world.total(|c| c.link_packets_out);
+        film(world, cameras, alice, SECOND);
+        world.total(|c| c.link_packets_out) - before
+    };
+    let one = carried(&mut world, &mut cameras);
+    assert!((25..=35).contains(&one), "thirty frames of the small layer: {one}");
+    // Carol is on the first shard, beside Alice: what she watches needs no link.
+    let carol = world.join("carol", Offerer::Node);
+    world.subscribe(carol, &[("cam", Wish::default())]);
+    world.node_offers(carol);
+    world.until("carol connects", |w| w.peers[carol].connected);
+    film(&mut world, &mut cameras, alice, 2 * SECOND);
+    assert_eq!(shown(&world, carol), 1_100, "carol sees the large one");
+    let still_one = carried(&mut world, &mut cameras);
+    assert!((25..=35).contains(&still_one), "{still_one}");
+    world.subscribe(bob, &[]);
+    film(&mut world, &mut cameras, alice, 2 * SECOND);
+    assert_eq!(carried(&mut world, &mut cameras), 0, "nobody there watches");
+}
+
+fn a_lost_picture_is_asked_of_the_publisher_once_for_all(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     let mid = world.peers[bob].packets[0].header.ext_vals.mid.unwrap();
-    let before = world.shard.counters();
+    let counted = |world: &World| {
+        (world.total(|c| c.key_frame_requests_received), world.total(|c| c.key_frame_requests))
+    };
+    let before = counted(&world);
     for _ in 0..5 {
         world.peers[bob].request_key_frame(mid);
         film(&mut world, &mut cameras, alice, Duration::from_millis(10));
     }
     film(&mut world, &mut cameras, alice, SECOND);
-    let after = world.shard.counters();
-    let received = after.key_frame_requests_received - before.key_frame_requests_received;
-    let asked = after.key_frame_requests - before.key_frame_requests;
+    let after = counted(&world);
+    let (received, asked) = (after.0 - before.0, after.1 - before.1);
     assert!(received >= 1, "bob's requests arrive");
     assert!((1..=2).contains(&asked), "{asked} requests to alice for {received} of bob");
 }
 
-#[test]
-fn a_camera_that_changes_its_size_with_every_frame_does_not_keep_the_room_busy() {
-    let (mut world, mut cameras, alice, _bob) = simulcast();
+fn a_camera_that_changes_its_size_with_every_frame_does_not_keep_the_room_busy(shards: usize) {
+    let (mut world, mut cameras, alice, _bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     let before = world.events.len();
     for frame in 1..=60 {
@@ -195,9 +240,8 @@ fn a_camera_that_changes_its_size_with_every_frame_does_not_keep_the_room_busy()
     assert_eq!(widths(&world).last(), Some(&380), "the last one is told, though later");
 }
 
-#[test]
-fn a_muted_camera_is_silent_until_it_is_unmuted() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn a_muted_camera_is_silent_until_it_is_unmuted(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     let publication = id::PublicationId::new("cam").unwrap();
     world.act(RoomAction::SetMuted { publication: publication.clone(), muted: true }).unwrap();
@@ -209,9 +253,8 @@ fn a_muted_camera_is_silent_until_it_is_unmuted() {
     assert!(world.peers[bob].packets.len() > before + 15);
 }
 
-#[test]
-fn a_section_rests_for_a_round_before_its_next_owner_and_its_stream_goes_on() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn a_section_rests_for_a_round_before_its_next_owner_and_its_stream_goes_on(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     let first = world.peers[bob].packets[0].header.ext_vals.mid.unwrap();
     let last = world.peers[bob].packets.last().unwrap().seq_no;
@@ -253,9 +296,8 @@ fn chat(address: &str) -> DataPolicy {
     }
 }
 
-#[test]
-fn messages_reach_those_who_are_meant_and_carry_the_senders_name() {
-    let mut world = World::new();
+fn messages_reach_those_who_are_meant_and_carry_the_senders_name(shards: usize) {
+    let mut world = World::new(shards);
     for name in ["alice", "bob", "carol"] {
         let peer = world.join_with(name, name, Offerer::Peer, chat(name));
         world
@@ -282,12 +324,11 @@ fn messages_reach_those_who_are_meant_and_carry_the_senders_name() {
     world.run(SECOND, |_, _| {});
     assert_eq!(world.peers[0].messages.len(), 1);
     assert_eq!(world.peers[1].messages.len(), 2);
-    assert_eq!(world.shard.counters().messages_refused, 2);
+    assert_eq!(world.total(|c| c.messages_refused), 2);
 }
 
-#[test]
-fn whoever_leaves_is_gone_for_everybody() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn whoever_leaves_is_gone_for_everybody(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, SECOND);
     world.act(RoomAction::DeleteSession { session: session("alice") }).unwrap();
     world.until("alice hears of it", |w| w.peers[alice].closed);
@@ -297,13 +338,13 @@ fn whoever_leaves_is_gone_for_everybody() {
     assert!(ended);
     assert!(world.node_offers(bob).contains("a=inactive"));
     world.act(RoomAction::Delete).unwrap();
-    assert_eq!(world.shard.counters().sessions, 0);
+    assert_eq!(world.total(|c| c.sessions), 0);
     assert!(matches!(world.act(RoomAction::Get), Err(CommandError::NotFound(_))));
 }
 
 #[test]
 fn a_peer_that_never_connects_is_given_up() {
-    let mut world = World::new();
+    let mut world = World::new(1);
     world.join("ghost", Offerer::Peer);
     world.run(62 * SECOND, |_, _| {});
     let closed = world
@@ -315,18 +356,18 @@ fn a_peer_that_never_connects_is_given_up() {
 
 #[test]
 fn a_room_without_an_owner_ends_and_an_old_owner_is_refused() {
-    let mut world = World::new();
+    let mut world = World::new(1);
     let room = id::RoomId::new(ROOM).unwrap();
     let put = |epoch| Command::Room {
         room: room.clone(),
         owner_epoch: epoch,
         action: RoomAction::Put { app_state: None, settings: None },
     };
-    world.command(put(7)).unwrap();
-    assert_eq!(world.command(put(6)).unwrap_err(), CommandError::StaleOwner { given: 6, current: 7 },);
+    world.command(0, put(7)).unwrap();
+    assert_eq!(world.command(0, put(6)).unwrap_err(), CommandError::StaleOwner { given: 6, current: 7 },);
     for _ in 0..3 {
         world.run(100 * SECOND, |_, _| {});
-        let Reply::Count(renewed) = world.command(Command::KeepAlive { owner_epoch: 7 }).unwrap() else {
+        let Reply::Count(renewed) = world.command(0, Command::KeepAlive { owner_epoch: 7 }).unwrap() else {
             panic!("a count")
         };
         assert_eq!(renewed, 1);
@@ -341,7 +382,7 @@ fn a_room_without_an_owner_ends_and_an_old_owner_is_refused() {
 
 #[test]
 fn garbage_from_the_network_and_from_callers_changes_nothing() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+    let (mut world, mut cameras, alice, bob) = simulcast(1);
     let source = world.peers[alice].address;
     let mut noise = 1u64;
     for length in (0..1_500).step_by(7) {
@@ -359,7 +400,7 @@ fn garbage_from_the_network_and_from_callers_changes_nothing() {
             for source in [source, ([203, 0, 113, 9], 9).into()] {
                 let destination = ([192, 0, 2, 1], 7882).into();
                 let datagram = Datagram { protocol: Protocol::Udp, source, destination, contents: &bytes };
-                world.shard.handle(world.now, Input::Datagram(datagram));
+                world.shards[0].handle(world.now, Input::Datagram(datagram));
                 world.settle();
             }
         }
@@ -379,12 +420,11 @@ fn garbage_from_the_network_and_from_callers_changes_nothing() {
     }
     film(&mut world, &mut cameras, alice, 2 * SECOND);
     assert_eq!(shown(&world, bob), 300, "the call goes on");
-    assert_eq!(world.shard.counters().faults, 0);
+    assert_eq!(world.total(|c| c.faults), 0);
 }
 
-#[test]
-fn a_layer_that_the_publisher_gives_up_is_left_at_once() {
-    let (mut world, mut cameras, alice, bob) = simulcast();
+fn a_layer_that_the_publisher_gives_up_is_left_at_once(shards: usize) {
+    let (mut world, mut cameras, alice, bob) = simulcast(shards);
     film(&mut world, &mut cameras, alice, 3 * SECOND);
     world.subscribe(bob, &[("cam", Wish { width: 1280, height: 720, ..Wish::default() })]);
     film(&mut world, &mut cameras, alice, 2 * SECOND);

@@ -6,21 +6,19 @@ use std::time::{Duration, SystemTime};
 use futures_util::future::try_join_all;
 use sluice_api::sfu::v1 as api;
 use sluice_engine::id::RoomId;
-use sluice_engine::model::{RoomEndReason, RoomSettings};
-use sluice_engine::{Command, EventKind, Reply, RoomAction};
+use sluice_engine::model::{RoomEndReason, RoomSettings, SessionState};
+use sluice_engine::{Command, Event, EventKind, Reply, RoomAction};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::convert;
-use crate::directory::Directory;
+use crate::directory::{Directory, Ended};
 use crate::events::{EventLog, unix_ms};
-use crate::shard::outbox::{Note, Notes};
+use crate::shard::outbox::{Note, Notes, Put};
 use crate::shard::{CallError, ShardHandle};
+use crate::spread::RETRY;
 use crate::telemetry;
-
-/// Rest before a shard whose queue is full is told again to end its rooms.
-const RETRY: Duration = Duration::from_millis(100);
 
 /// Who the node is.
 pub(crate) struct Identity {
@@ -33,8 +31,12 @@ pub(crate) struct Identity {
 /// Everything that calls of the API need.
 pub(crate) struct Control {
     identity: Identity,
-    shards: Vec<ShardHandle>,
-    directory: Directory,
+    pub(crate) shards: Vec<ShardHandle>,
+    pub(crate) directory: Directory,
+    /// From this many sessions on a shard a room spreads.
+    pub(crate) room_sessions_per_shard: usize,
+    /// Held while a room spreads to another shard.
+    pub(crate) spreading: tokio::sync::Mutex<()>,
     pub(crate) events: Arc<EventLog>,
     /// Cancelled when the node begins to drain.
     draining: CancellationToken,
@@ -42,38 +44,22 @@ pub(crate) struct Control {
 }
 
 impl Control {
-    pub(crate) fn new(identity: Identity, shards: Vec<ShardHandle>, events: EventLog) -> Self {
+    pub(crate) fn new(
+        identity: Identity,
+        shards: Vec<ShardHandle>,
+        events: EventLog,
+        room_sessions_per_shard: usize,
+    ) -> Self {
         Control {
             identity,
             shards,
             directory: Directory::default(),
+            room_sessions_per_shard,
+            spreading: tokio::sync::Mutex::default(),
             events: Arc::new(events),
             draining: CancellationToken::new(),
             drain_deadline: Mutex::default(),
         }
-    }
-
-    /// Has the shard of a room act on it.
-    pub(crate) async fn room(
-        &self,
-        room: RoomId,
-        owner_epoch: u64,
-        action: RoomAction,
-    ) -> Result<Reply, Status> {
-        Ok(self.room_with_sequence(room, owner_epoch, action).await?.0)
-    }
-
-    /// As [`Control::room`]; also answers the number of the last event before the reply.
-    pub(crate) async fn room_with_sequence(
-        &self,
-        room: RoomId,
-        owner_epoch: u64,
-        action: RoomAction,
-    ) -> Result<(Reply, u64), Status> {
-        let shard = self.directory.find(&room);
-        let shard = shard.ok_or_else(|| Status::not_found(format!("room {room} not found")))?;
-        let command = Command::Room { room, owner_epoch, action };
-        self.shards[shard].mailbox.call_with_sequence(command).await.map_err(convert::status)
     }
 
     /// Creates a room on the shard with the least to do, or updates it where it is.
@@ -94,6 +80,10 @@ impl Control {
         };
         let shard = self.directory.place(&room, self.shards.len(), choose);
         let shard = shard.ok_or_else(|| Status::unavailable("the node drains and takes no new rooms"))?;
+        if let Err(status) = self.declare(&room, owner_epoch, settings.as_ref()).await {
+            self.directory.settle(&room, false);
+            return Err(status);
+        }
         let action = RoomAction::Put { app_state, settings };
         let command = Command::Room { room: room.clone(), owner_epoch, action };
         let mailbox = &self.shards[shard].mailbox;
@@ -194,26 +184,53 @@ impl Control {
         while let Some(note) = notes.next().await {
             match note {
                 Note::Answer(answer) => {
-                    if let Some(room) = &answer.put {
-                        self.directory.settle(room, answer.result.is_ok());
+                    if let Some(put) = &answer.put {
+                        self.settle(put, answer.result.is_ok());
                     }
                     answer.deliver(self.events.last());
                 }
-                Note::PutWithdrawn(room) => self.directory.settle(&room, false),
+                Note::PutWithdrawn(put) => self.settle(&put, false),
                 Note::Lost(count) => {
                     tracing::warn!(count, "events were lost: watchers will fetch snapshots");
                     telemetry::events_lost(count);
                     self.events.skip(count);
                 }
-                Note::Event(event, at) => {
-                    telemetry::event();
-                    self.events.append(event.room.as_str(), at, convert::event(&event.kind));
-                    if matches!(event.kind, EventKind::RoomEnded { .. }) {
-                        self.directory.ended(&event.room);
-                    }
-                }
+                Note::Event(shard, event, at) => self.read_event(shard, &event, at),
             }
         }
+    }
+
+    fn settle(&self, put: &Put, exists: bool) {
+        match put {
+            Put::Room(room) => self.directory.settle(room, exists),
+            Put::Session(room, session) => self.directory.settle_session(room, session, exists),
+        }
+    }
+
+    fn read_event(self: &Arc<Self>, shard: usize, event: &Event, at: SystemTime) {
+        match &event.kind {
+            EventKind::Session { session, state: SessionState::Closed, .. } => {
+                self.directory.session_ended(&event.room, session, shard);
+            }
+            EventKind::RoomEnded { .. } => {
+                // The home speaks for the room: its end is the room's.
+                let (also, tell) = match self.directory.ended(&event.room, shard) {
+                    Ended::Room(branches) => (branches, true),
+                    Ended::Branch(home) => (vec![home], false),
+                    Ended::Known => (Vec::new(), false),
+                };
+                for shard in also {
+                    let (control, room) = (Arc::clone(self), event.room.clone());
+                    tokio::spawn(async move { control.end_on(&room, shard).await });
+                }
+                if !tell {
+                    return;
+                }
+            }
+            _ => {}
+        }
+        telemetry::event();
+        self.events.append(event.room.as_str(), at, convert::event(&event.kind));
     }
 
     /// Shows the shards' figures as metrics.

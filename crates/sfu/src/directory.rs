@@ -1,20 +1,88 @@
-//! Which room lives on which shard.
+//! Which room lives on which shards, and which of its sessions on which of them.
 //!
-//! Control only: no packet ever comes here. Rooms appear when a caller puts them and disappear when their shard says
+//! Control only: no packet ever comes here. Rooms and sessions appear when a caller puts them and disappear when their shard says
 //! that they ended, in the order in which the shard did so.
+//!
+//! A room has a home shard, which speaks for it. A room with many sessions has branches on other shards as well.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{PoisonError, RwLock};
 
-use sluice_engine::id::RoomId;
+use sluice_engine::id::{RoomId, SessionId};
+use sluice_engine::model::RoomSettings;
 
-#[derive(Debug)]
-struct Entry {
-    shard: usize,
-    /// The shard said that the room exists, and not yet that it ended.
+/// Something that was put on a shard: it is there as long as the shard says so, or a put is on its way.
+#[derive(Debug, Default)]
+struct Presence {
+    /// The shard said that it exists, and not yet that it ended.
     exists: bool,
     /// Puts that are on their way to the shard.
     puts: u32,
+}
+
+impl Presence {
+    fn settle(&mut self, exists: bool) {
+        self.puts = self.puts.saturating_sub(1);
+        self.exists |= exists;
+    }
+
+    fn is_over(&self) -> bool {
+        !self.exists && self.puts == 0
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    home: usize,
+    presence: Presence,
+    branches: Vec<Branch>,
+    seats: HashMap<SessionId, Seat>,
+    owner_epoch: u64,
+    settings: Option<RoomSettings>,
+}
+
+#[derive(Debug)]
+struct Branch {
+    shard: usize,
+    /// The shard has the room, and the others know.
+    open: bool,
+}
+
+/// Where a session is.
+#[derive(Debug)]
+struct Seat {
+    shard: usize,
+    presence: Presence,
+}
+
+/// Where to put a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) shard: usize,
+    /// The room must be opened there first.
+    pub(crate) closed: bool,
+    /// Sessions of the room on other shards.
+    pub(crate) elsewhere: usize,
+}
+
+/// What the end of a room on one shard means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The room ended; these branches must end too.
+    Room(Vec<usize>),
+    /// A branch ended by itself: the room is broken, and must end at its home.
+    Branch(usize),
+    /// Nothing new.
+    Known,
+}
+
+/// What it takes to open a branch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Opening {
+    /// The home, the open branches and the new one.
+    pub(crate) shards: Vec<usize>,
+    pub(crate) owner_epoch: u64,
+    pub(crate) settings: Option<RoomSettings>,
 }
 
 /// The rooms of a node.
@@ -24,10 +92,17 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    /// The shard of a room.
-    pub(crate) fn find(&self, room: &RoomId) -> Option<usize> {
-        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
-        rooms.get(room).map(|entry| entry.shard)
+    /// The shards of a room: its home, then its branches.
+    pub(crate) fn shards(&self, room: &RoomId) -> Option<Vec<usize>> {
+        self.read(room, |entry| {
+            let open = entry.branches.iter().filter(|branch| branch.open);
+            std::iter::once(entry.home).chain(open.map(|branch| branch.shard)).collect()
+        })
+    }
+
+    /// The shard of a session: that of its room's home if it is unknown.
+    pub(crate) fn find_session(&self, room: &RoomId, session: &SessionId) -> Option<usize> {
+        self.read(room, |entry| entry.seats.get(session).map_or(entry.home, |seat| seat.shard))
     }
 
     /// The shard to put a room on: where it is, else what `choose` says, given the number of rooms of each shard;
@@ -40,88 +115,170 @@ impl Directory {
     ) -> Option<usize> {
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(entry) = rooms.get_mut(room) {
-            entry.puts += 1;
-            return Some(entry.shard);
+            entry.presence.puts += 1;
+            return Some(entry.home);
         }
         let mut counts = vec![0; shards];
         for entry in rooms.values() {
-            counts[entry.shard] += 1;
+            counts[entry.home] += 1;
         }
-        let shard = choose(&counts)?;
-        rooms.insert(room.clone(), Entry { shard, exists: false, puts: 1 });
-        Some(shard)
+        let home = choose(&counts)?;
+        let entry = Entry {
+            home,
+            presence: Presence { exists: false, puts: 1 },
+            branches: Vec::new(),
+            seats: HashMap::new(),
+            owner_epoch: 0,
+            settings: None,
+        };
+        rooms.insert(room.clone(), entry);
+        Some(home)
     }
 
-    /// A put came to its end; `exists` if the shard has the room now.
+    /// A put of a room came to its end; `exists` if the shard has the room now.
     pub(crate) fn settle(&self, room: &RoomId, exists: bool) {
-        self.change(room, |entry| {
-            entry.puts = entry.puts.saturating_sub(1);
-            entry.exists |= exists;
-        });
+        self.change(room, |entry| entry.presence.settle(exists));
     }
 
-    /// The room ended.
-    pub(crate) fn ended(&self, room: &RoomId) {
-        self.change(room, |entry| entry.exists = false);
+    /// Remembers what branches must be told, and whether they must be told now because the room has a newer owner or other
+    /// settings.
+    pub(crate) fn declare(
+        &self,
+        room: &RoomId,
+        owner_epoch: u64,
+        settings: Option<&RoomSettings>,
+    ) -> Vec<usize> {
+        self.change(room, |entry| {
+            let newer = owner_epoch > entry.owner_epoch;
+            entry.owner_epoch = entry.owner_epoch.max(owner_epoch);
+            if let Some(settings) = settings {
+                entry.settings = Some(settings.clone());
+            }
+            let open = entry.branches.iter().filter(|branch| branch.open && (newer || settings.is_some()));
+            open.map(|branch| branch.shard).collect()
+        })
+        .unwrap_or_default()
+    }
+
+    /// The shard to put a session on: where it is, else the first of the room's shards that has less than `most` of the room's
+    /// sessions, else what `choose` says, given the shards of the room; if it knows none, the one with the least of them.
+    ///
+    /// Each success must be followed by one [`Directory::settle_session`].
+    pub(crate) fn seat(
+        &self,
+        room: &RoomId,
+        session: &SessionId,
+        most: usize,
+        choose: impl FnOnce(&[usize]) -> Option<usize>,
+    ) -> Option<Place> {
+        self.change(room, |entry| {
+            let shard = match entry.seats.get(session) {
+                Some(seat) => seat.shard,
+                None => entry.choose_seat(most, choose),
+            };
+            let seat = entry.seats.entry(session.clone());
+            seat.or_insert(Seat { shard, presence: Presence::default() }).presence.puts += 1;
+            Place {
+                shard,
+                closed: entry.branches.iter().any(|branch| branch.shard == shard && !branch.open),
+                elsewhere: entry.seats.values().filter(|seat| seat.shard != shard).count(),
+            }
+        })
+    }
+
+    /// A put of a session came to its end; `exists` if the shard has the session now.
+    pub(crate) fn settle_session(&self, room: &RoomId, session: &SessionId, exists: bool) {
+        self.change_seat(room, session, |seat| seat.presence.settle(exists));
+    }
+
+    /// A session ended on a shard.
+    pub(crate) fn session_ended(&self, room: &RoomId, session: &SessionId, shard: usize) {
+        self.change_seat(room, session, |seat| seat.presence.exists &= seat.shard != shard);
+    }
+
+    /// What it takes to open a branch; `None` if it is open, or the room is gone.
+    pub(crate) fn opening(&self, room: &RoomId, shard: usize) -> Option<Opening> {
+        self.read(room, |entry| {
+            let wanted = |branch: &&Branch| branch.open || branch.shard == shard;
+            entry.branches.iter().find(|branch| branch.shard == shard && !branch.open)?;
+            let branches = entry.branches.iter().filter(wanted).map(|branch| branch.shard);
+            Some(Opening {
+                shards: std::iter::once(entry.home).chain(branches).collect(),
+                owner_epoch: entry.owner_epoch,
+                settings: entry.settings.clone(),
+            })
+        })?
+    }
+
+    /// A branch was opened. False if the room is gone meanwhile.
+    pub(crate) fn opened(&self, room: &RoomId, shard: usize) -> bool {
+        let opened = self.change(room, |entry| {
+            let branch = entry.branches.iter_mut().find(|branch| branch.shard == shard);
+            branch.map(|branch| branch.open = true)
+        });
+        opened.flatten().is_some()
+    }
+
+    /// The room ended on a shard.
+    pub(crate) fn ended(&self, room: &RoomId, shard: usize) -> Ended {
+        self.change(room, |entry| {
+            if shard == entry.home {
+                entry.presence.exists = false;
+                entry.seats.retain(|_, seat| seat.presence.puts > 0 && seat.shard == shard);
+                return Ended::Room(entry.branches.drain(..).map(|branch| branch.shard).collect());
+            }
+            let before = entry.branches.len();
+            entry.branches.retain(|branch| branch.shard != shard);
+            if entry.branches.len() < before { Ended::Branch(entry.home) } else { Ended::Known }
+        })
+        .unwrap_or(Ended::Known)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.rooms.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    fn change(&self, room: &RoomId, change: impl FnOnce(&mut Entry)) {
+    fn read<T>(&self, room: &RoomId, read: impl FnOnce(&Entry) -> T) -> Option<T> {
+        let rooms = self.rooms.read().unwrap_or_else(PoisonError::into_inner);
+        rooms.get(room).map(read)
+    }
+
+    fn change<T>(&self, room: &RoomId, change: impl FnOnce(&mut Entry) -> T) -> Option<T> {
         let mut rooms = self.rooms.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(entry) = rooms.get_mut(room) else { return };
-        change(entry);
-        if !entry.exists && entry.puts == 0 {
+        let entry = rooms.get_mut(room)?;
+        let result = change(entry);
+        if entry.presence.is_over() {
             rooms.remove(room);
         }
+        Some(result)
+    }
+
+    fn change_seat(&self, room: &RoomId, session: &SessionId, change: impl FnOnce(&mut Seat)) {
+        self.change(room, |entry| {
+            let Some(seat) = entry.seats.get_mut(session) else { return };
+            change(seat);
+            if seat.presence.is_over() {
+                entry.seats.remove(session);
+            }
+        });
+    }
+}
+
+impl Entry {
+    fn choose_seat(&mut self, most: usize, choose: impl FnOnce(&[usize]) -> Option<usize>) -> usize {
+        let branches = self.branches.iter().map(|branch| branch.shard);
+        let shards: Vec<_> = std::iter::once(self.home).chain(branches).collect();
+        let seated = |shard: usize| self.seats.values().filter(|seat| seat.shard == shard).count();
+        if let Some(&free) = shards.iter().find(|&&shard| seated(shard) < most) {
+            return free;
+        }
+        if let Some(new) = choose(&shards) {
+            self.branches.push(Branch { shard: new, open: false });
+            return new;
+        }
+        shards.iter().copied().min_by_key(|&shard| seated(shard)).unwrap_or(self.home)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn room(name: &str) -> RoomId {
-        RoomId::new(name).unwrap()
-    }
-
-    fn least(counts: &[usize]) -> Option<usize> {
-        (0..counts.len()).min_by_key(|&shard| counts[shard])
-    }
-
-    #[test]
-    fn rooms_spread_and_stay_where_they_are() {
-        let directory = Directory::default();
-        for (name, shard) in [("a", 0), ("b", 1), ("a", 0), ("c", 0)] {
-            assert_eq!(directory.place(&room(name), 2, least), Some(shard), "{name}");
-            directory.settle(&room(name), true);
-        }
-        assert_eq!((directory.find(&room("b")), directory.find(&room("d"))), (Some(1), None));
-    }
-
-    #[test]
-    fn a_room_that_was_refused_leaves_nothing_behind() {
-        let directory = Directory::default();
-        assert_eq!(directory.place(&room("a"), 2, |_| None), None);
-        directory.place(&room("a"), 2, least);
-        directory.settle(&room("a"), false);
-        assert_eq!(directory.len(), 0);
-    }
-
-    #[test]
-    fn a_room_put_again_while_its_end_is_on_its_way_stays() {
-        let directory = Directory::default();
-        directory.place(&room("a"), 2, least);
-        directory.settle(&room("a"), true);
-        // Deleted on the shard; before its end is known here, the next put goes to the same shard.
-        assert_eq!(directory.place(&room("a"), 2, |_| Some(1)), Some(0));
-        directory.ended(&room("a"));
-        assert_eq!(directory.find(&room("a")), Some(0));
-        directory.settle(&room("a"), true);
-        assert_eq!(directory.find(&room("a")), Some(0));
-        directory.ended(&room("a"));
-        assert_eq!(directory.find(&room("a")), None);
-    }
-}
+mod tests;

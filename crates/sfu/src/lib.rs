@@ -24,6 +24,7 @@ mod server;
 mod service;
 mod settings;
 mod shard;
+mod spread;
 mod tcp;
 mod telemetry;
 

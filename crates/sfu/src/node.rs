@@ -18,7 +18,7 @@ use crate::media::{MediaSockets, local_addresses};
 use crate::server;
 use crate::settings::{InvalidSetting, Settings};
 use crate::shard::outbox::{self, Outbox};
-use crate::shard::{self, Parts, ShardHandle, Sockets};
+use crate::shard::{self, Neighbours, Parts, ShardHandle, Sockets};
 use crate::tcp::Tcp;
 use crate::telemetry;
 
@@ -239,6 +239,7 @@ fn start_shards(
 ) -> Result<(TcpListeners, Shards), StartError> {
     let tcp_addresses = media.tcp_addresses();
     let mut shards = Shards::default();
+    let neighbours = Neighbours::default();
     for (index, sockets) in media.udp.into_iter().enumerate() {
         let addresses = sockets.iter().flat_map(|(_, map)| local_addresses(Protocol::Udp, map));
         let config = Config {
@@ -253,7 +254,8 @@ fn start_shards(
         let parts = Parts {
             config,
             sockets: Sockets::new(sockets, settings.media.send_queue_bytes),
-            outbox: outbox.clone(),
+            outbox: outbox.of_shard(index),
+            neighbours: neighbours.clone(),
             command_queue: settings.grpc.command_queue,
             sessions_ended,
             ended: ended.clone(),
@@ -265,6 +267,9 @@ fn start_shards(
         shards.handles.push(handle);
         shards.threads.push(thread);
     }
+    let mailboxes = shards.handles.iter().map(|shard| shard.mailbox.clone()).collect();
+    // It was empty: nobody else fills it.
+    let _ = neighbours.set(mailboxes);
     let into_tokio = |(listener, map)| Ok((TcpListener::from_std(listener)?, map));
     let listeners = media.tcp.into_iter().map(into_tokio).collect::<io::Result<_>>();
     let listeners = listeners.map_err(|error| StartError::System { what: "listen to TCP", error })?;
@@ -283,7 +288,7 @@ fn control(settings: &Settings, shards: Vec<ShardHandle>, addresses: &[LocalAddr
         started_at: SystemTime::now(),
         media_addresses: addresses.iter().map(url).collect(),
     };
-    Arc::new(Control::new(identity, shards, events))
+    Arc::new(Control::new(identity, shards, events, settings.limits.room_sessions_per_shard))
 }
 
 /// Renews the metrics until the shutdown.

@@ -15,6 +15,7 @@ use tracing::{Instrument, Span, debug_span};
 
 use crate::control::Control;
 use crate::convert;
+use crate::spread::whole_rooms;
 use crate::telemetry;
 
 /// Rooms in a page of ListRooms, by default and at most.
@@ -34,7 +35,7 @@ impl SfuService {
     }
 
     async fn room(&self, room: &str, owner_epoch: u64, action: RoomAction) -> Result<Reply, Status> {
-        self.control.room(convert::room_id(room)?, owner_epoch, action).await
+        Ok(self.control.act(convert::room_id(room)?, owner_epoch, action).await?.0)
     }
 
     /// An action that has nothing to say.
@@ -155,8 +156,8 @@ impl Sfu for SfuService {
                     other => return Err(unexpected(&other)),
                 }
             }
+            let mut rooms = whole_rooms(rooms);
             rooms.retain(|room| after.as_ref().is_none_or(|after| room.room > *after));
-            rooms.sort_by(|a, b| a.room.cmp(&b.room));
             let is_last = rooms.len() <= size;
             rooms.truncate(size);
             // The token is the last room's id: pages stay right while rooms come and go.
@@ -176,7 +177,7 @@ impl Sfu for SfuService {
         let span = debug_span!("GetRoom", room = request.room_id);
         let call = async {
             let room = convert::room_id(&request.room_id)?;
-            match self.control.room_with_sequence(room, 0, RoomAction::Get).await? {
+            match self.control.act(room, 0, RoomAction::Get).await? {
                 (Reply::Room(room), event_sequence) => {
                     Ok(api::GetRoomResponse { room: Some(convert::room(&room, event_sequence)) })
                 }
@@ -211,13 +212,16 @@ impl Sfu for SfuService {
         let request = request.into_inner();
         let span = debug_span!("PutSession", room = request.room_id, session = request.session_id);
         let call = async {
+            let (room, session) =
+                (convert::room_id(&request.room_id)?, convert::session_id(&request.session_id)?);
             let action = RoomAction::PutSession {
-                session: convert::session_id(&request.session_id)?,
+                session: session.clone(),
                 participant: convert::participant_id(&request.participant_id)?,
                 settings: convert::session_settings(request.settings)?,
                 app_state: request.app_state,
+                elsewhere: 0,
             };
-            match self.room(&request.room_id, request.owner_epoch, action).await? {
+            match self.control.put_session(room, request.owner_epoch, session, action).await? {
                 Reply::Created(created) => Ok(api::PutSessionResponse { created }),
                 other => Err(unexpected(&other)),
             }

@@ -109,6 +109,8 @@ pub struct LimitSettings {
     pub data_queue_bytes: usize,
     pub rtx_video_packets: usize,
     pub rtx_audio_packets: usize,
+    /// Sessions of one room on one shard; more go to another shard, as long as there is one without the room.
+    pub room_sessions_per_shard: usize,
 }
 
 /// A setting that cannot be.
@@ -212,6 +214,7 @@ impl Default for LimitSettings {
             data_queue_bytes: limits.data_queue_bytes,
             rtx_video_packets: limits.rtx_video_packets,
             rtx_audio_packets: limits.rtx_audio_packets,
+            room_sessions_per_shard: 200,
         }
     }
 }
@@ -268,6 +271,7 @@ impl Settings {
             ("grpc.events_kept", self.grpc.events_kept),
             ("grpc.max_watchers", self.grpc.max_watchers),
             ("grpc.command_queue", self.grpc.command_queue),
+            ("limits.room_sessions_per_shard", self.limits.room_sessions_per_shard),
             ("tcp.max_connections", self.tcp.max_connections),
             ("tcp.max_connections_per_ip", self.tcp.max_connections_per_ip),
             ("tcp.send_queue_frames", self.tcp.send_queue_frames),

@@ -51,6 +51,20 @@ fn describe_traffic() {
         "Datagrams that found a full receive buffer in the kernel."
     );
     describe_counter!("sluice_node_receive_errors_total", "Failed receive calls.");
+    describe_counter!("sluice_node_link_packets_in_total", "Media packets from other shards of the node.");
+    describe_counter!("sluice_node_link_packets_out_total", "Media packets to other shards of the node.");
+    describe_counter!(
+        "sluice_node_link_packets_unknown_total",
+        "Media packets from other shards of publications that are not known here."
+    );
+    describe_counter!(
+        "sluice_node_link_packets_dropped_total",
+        "Media for other shards that found them behind."
+    );
+    describe_counter!(
+        "sluice_node_link_messages_lost_total",
+        "Messages other than media that another shard never heard, because it stands still."
+    );
     describe_counter!("sluice_node_sends_total", "Send calls: datagrams by sends is what offloading brings.");
     describe_counter!("sluice_node_datagrams_sent_total", "Datagrams that the kernel took.");
     describe_counter!("sluice_node_sends_blocked_total", "Send calls that found no room in the kernel.");
@@ -172,6 +186,11 @@ pub(crate) fn shard(shard: usize, report: &Report) {
         ("sluice_node_segmentation_refused_total", sends.segmentation_refused),
         ("sluice_node_receive_errors_total", io.receive_errors),
         ("sluice_node_tcp_stuck_total", io.tcp_stuck),
+        ("sluice_node_link_packets_in_total", counters.link_packets_in),
+        ("sluice_node_link_packets_out_total", counters.link_packets_out),
+        ("sluice_node_link_packets_unknown_total", counters.link_packets_unknown),
+        ("sluice_node_link_packets_dropped_total", io.link_dropped),
+        ("sluice_node_link_messages_lost_total", io.link_lost),
         ("sluice_node_commands_withdrawn_total", io.commands_withdrawn),
     ] {
         counter!(name, "shard" => shard.clone()).absolute(value);

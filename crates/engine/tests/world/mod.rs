@@ -22,7 +22,7 @@ pub const ROOM: &str = "room";
 
 pub struct World {
     pub now: Instant,
-    pub shard: Shard,
+    pub shards: Vec<Shard>,
     pub peers: Vec<Peer>,
     pub events: Vec<EventKind>,
     replies: Vec<(Ticket, Result<Reply, CommandError>)>,
@@ -33,6 +33,8 @@ pub struct Peer {
     pub name: String,
     pub rtc: Rtc,
     pub address: SocketAddr,
+    /// The shard that has its session.
+    pub shard: usize,
     pub packets: Vec<RtpPacket>,
     pub messages: Vec<(String, Vec<u8>)>,
     pub channels: Vec<(ChannelId, String)>,
@@ -43,39 +45,65 @@ pub struct Peer {
     inbox: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
-fn server() -> SocketAddr {
-    ([192, 0, 2, 1], 7882).into()
+fn server(shard: usize) -> SocketAddr {
+    ([192, 0, 2, 1 + shard as u8], 7882).into()
 }
 
 impl World {
-    pub fn new() -> Self {
+    /// A room on so many shards. Peers join them in turn.
+    pub fn new(shards: usize) -> Self {
         let now = Instant::now();
-        let config = Config {
-            seed: 1,
-            addresses: vec![LocalAddress { protocol: Protocol::Udp, advertised: server() }],
-            ..Config::default()
+        let shard = |number: usize| {
+            let config = Config {
+                shard: number as u16,
+                seed: 1 + number as u64,
+                addresses: vec![LocalAddress { protocol: Protocol::Udp, advertised: server(number) }],
+                ..Config::default()
+            };
+            Shard::new(now, config).unwrap()
         };
         let mut world = World {
             now,
-            shard: Shard::new(now, config).unwrap(),
+            shards: (0..shards).map(shard).collect(),
             peers: Vec::new(),
             events: Vec::new(),
             replies: Vec::new(),
             tickets: 0,
         };
         world.act(RoomAction::Put { app_state: None, settings: None }).unwrap();
+        for number in 0..shards {
+            let others = (0..shards as u16).filter(|other| usize::from(*other) != number).collect();
+            world.act_on(number, RoomAction::Host { home: number == 0, shards: others }).unwrap();
+        }
         world
     }
 
-    /// Runs a command on the room.
-    pub fn act(&mut self, action: RoomAction) -> Result<Reply, CommandError> {
-        self.command(Command::Room { room: RoomId::new(ROOM).unwrap(), owner_epoch: 1, action })
+    /// Totals of all shards.
+    pub fn total(&self, count: impl Fn(&Counters) -> u64) -> u64 {
+        self.shards.iter().map(|shard| count(&shard.counters())).sum()
     }
 
-    pub fn command(&mut self, command: Command) -> Result<Reply, CommandError> {
+    /// Runs a command on the room: on the shard of its session if it is about one, else on all; the first success counts.
+    pub fn act(&mut self, action: RoomAction) -> Result<Reply, CommandError> {
+        let name = action.session().map(SessionId::as_str);
+        if let Some(peer) = name.and_then(|name| self.peers.iter().find(|peer| peer.name == name)) {
+            return self.act_on(peer.shard, action);
+        }
+        let replies: Vec<_> =
+            (0..self.shards.len()).map(|shard| self.act_on(shard, action.clone())).collect();
+        let first = replies.iter().position(Result::is_ok).unwrap_or(0);
+        replies.into_iter().nth(first).unwrap()
+    }
+
+    /// Runs a command on the room on one shard.
+    pub fn act_on(&mut self, shard: usize, action: RoomAction) -> Result<Reply, CommandError> {
+        self.command(shard, Command::Room { room: RoomId::new(ROOM).unwrap(), owner_epoch: 1, action })
+    }
+
+    pub fn command(&mut self, shard: usize, command: Command) -> Result<Reply, CommandError> {
         self.tickets += 1;
         let ticket = Ticket(self.tickets);
-        self.shard.handle(self.now, Input::Command(ticket, command));
+        self.shards[shard].handle(self.now, Input::Command(ticket, command));
         self.settle();
         let index = self.replies.iter().position(|(t, _)| *t == ticket).expect("a reply to each command");
         self.replies.remove(index).1
@@ -89,13 +117,15 @@ impl World {
     pub fn join_with(&mut self, name: &str, participant: &str, offerer: Offerer, data: DataPolicy) -> usize {
         let settings =
             SessionSettings { offerer, data, ice_lite: None, max_send_bitrate: None, connect_timeout: None };
-        self.act(RoomAction::PutSession {
+        let shard = self.peers.len() % self.shards.len();
+        let put = RoomAction::PutSession {
             session: session(name),
             participant: ParticipantId::new(participant).unwrap(),
             settings,
             app_state: None,
-        })
-        .unwrap();
+            elsewhere: 0,
+        };
+        self.act_on(shard, put).unwrap();
         let address: SocketAddr = ([198, 51, 100, 1 + self.peers.len() as u8], 5_000).into();
         let mut rtc = RtcConfig::new()
             .set_rtp_mode(true)
@@ -106,6 +136,7 @@ impl World {
             name: name.to_owned(),
             rtc,
             address,
+            shard,
             packets: Vec::new(),
             messages: Vec::new(),
             channels: Vec::new(),
@@ -184,7 +215,9 @@ impl World {
             for peer in &mut self.peers {
                 peer.rtc.handle_input(PeerInput::Timeout(self.now)).unwrap();
             }
-            self.shard.handle(self.now, Input::Timeout);
+            for shard in &mut self.shards {
+                shard.handle(self.now, Input::Timeout);
+            }
             self.settle();
         }
     }
@@ -204,18 +237,8 @@ impl World {
     pub fn settle(&mut self) {
         loop {
             let mut moved = false;
-            loop {
-                match self.shard.poll(self.now) {
-                    Output::Transmit(sent) => {
-                        moved = true;
-                        if let Some(peer) = self.peers.iter_mut().find(|p| p.address == sent.destination) {
-                            peer.inbox.push_back((sent.source, sent.contents));
-                        }
-                    }
-                    Output::Reply(ticket, reply) => self.replies.push((ticket, reply)),
-                    Output::Event(event) => self.events.push(event.kind),
-                    Output::Timeout(_) => break,
-                }
+            for shard in 0..self.shards.len() {
+                moved |= self.poll_shard(shard);
             }
             for index in 0..self.peers.len() {
                 moved |= self.poll_peer(index);
@@ -226,13 +249,34 @@ impl World {
         }
     }
 
+    fn poll_shard(&mut self, shard: usize) -> bool {
+        let mut moved = false;
+        loop {
+            match self.shards[shard].poll(self.now) {
+                Output::Transmit(sent) => {
+                    moved = true;
+                    if let Some(peer) = self.peers.iter_mut().find(|p| p.address == sent.destination) {
+                        peer.inbox.push_back((sent.source, sent.contents));
+                    }
+                }
+                Output::Reply(ticket, reply) => self.replies.push((ticket, reply)),
+                Output::Event(event) => self.events.push(event.kind),
+                Output::Link(to, message) => {
+                    moved = true;
+                    self.shards[usize::from(to)].handle(self.now, Input::Link(shard as u16, message));
+                }
+                Output::Timeout(_) => return moved,
+            }
+        }
+    }
+
     fn poll_peer(&mut self, index: usize) -> bool {
         let mut moved = false;
         loop {
             let peer = &mut self.peers[index];
             for datagram in peer.poll() {
                 moved = true;
-                self.shard.handle(
+                self.shards[peer.shard].handle(
                     self.now,
                     Input::Datagram(Datagram {
                         protocol: Protocol::Udp,

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
 use mio::{Registry, Token, Waker};
-use sluice_engine::{Command, CommandError, Reply};
+use sluice_engine::{Command, CommandError, LinkMessage, Reply, ShardNumber};
 use tokio::sync::oneshot;
 
 use super::connections::TcpInput;
@@ -18,6 +18,10 @@ pub(super) const BELL: Token = Token(usize::MAX);
 
 /// Frames of TCP connections that may wait for a shard. At 1,200 bytes each this is 5 MB, a second of a busy shard's TCP.
 const TCP_QUEUE: usize = 4_096;
+
+/// Messages of other shards that may wait for a shard: at 1,200 bytes of payload each, which all subscribers of a packet share, about
+/// 10 MB, and a third of a second of a busy shard.
+const LINK_QUEUE: usize = 8_192;
 
 /// How long a caller waits for a reply. A shard answers within milliseconds, or it is in trouble.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,6 +61,7 @@ pub(crate) struct MailboxFull(pub(crate) TcpInput);
 pub(crate) struct Mailbox {
     commands: SyncSender<Envelope>,
     tcp: SyncSender<TcpInput>,
+    links: SyncSender<(ShardNumber, LinkMessage)>,
     bell: Arc<Bell>,
     pub(super) reply_timeout: Duration,
 }
@@ -65,6 +70,7 @@ pub(crate) struct Mailbox {
 pub(super) struct Inbox {
     pub(super) commands: Receiver<Envelope>,
     pub(super) tcp: Receiver<TcpInput>,
+    pub(super) links: Receiver<(ShardNumber, LinkMessage)>,
     pub(super) bell: Arc<Bell>,
 }
 
@@ -99,13 +105,15 @@ pub(super) fn mailbox(registry: &Registry, command_queue: usize) -> io::Result<(
     let bell = Arc::new(Bell { waker, rung: AtomicBool::new(false), stop: AtomicBool::new(false) });
     let (command_sender, commands) = sync_channel(command_queue);
     let (tcp_sender, tcp) = sync_channel(TCP_QUEUE);
+    let (link_sender, links) = sync_channel(LINK_QUEUE);
     let mailbox = Mailbox {
         commands: command_sender,
         tcp: tcp_sender,
+        links: link_sender,
         bell: bell.clone(),
         reply_timeout: REPLY_TIMEOUT,
     };
-    Ok((mailbox, Inbox { commands, tcp, bell }))
+    Ok((mailbox, Inbox { commands, tcp, links, bell }))
 }
 
 impl Mailbox {
@@ -150,6 +158,17 @@ impl Mailbox {
                 Ok(())
             }
             Err(TrySendError::Full(input) | TrySendError::Disconnected(input)) => Err(MailboxFull(input)),
+        }
+    }
+
+    /// Queues what another shard says, or gives it back if there is no place.
+    pub(super) fn link(&self, from: ShardNumber, message: LinkMessage) -> Result<(), LinkMessage> {
+        match self.links.try_send((from, message)) {
+            Ok(()) => {
+                self.bell.ring();
+                Ok(())
+            }
+            Err(TrySendError::Full((_, message)) | TrySendError::Disconnected((_, message))) => Err(message),
         }
     }
 

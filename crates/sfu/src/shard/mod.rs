@@ -6,6 +6,7 @@
 mod connections;
 mod departures;
 mod guard;
+mod links;
 mod mailbox;
 pub(crate) mod outbox;
 mod pending;
@@ -27,10 +28,12 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub(crate) use connections::{TcpInput, TcpPeer};
 pub(crate) use guard::Engine;
+pub(crate) use links::Neighbours;
 pub(crate) use mailbox::{CallError, Mailbox};
 pub(crate) use sockets::Sockets;
 
 use guard::Guarded;
+use links::Links;
 use outbox::Outbox;
 use report::ReportCell;
 
@@ -48,6 +51,8 @@ pub(crate) struct Parts {
     pub(crate) outbox: Outbox,
     /// Commands that may wait.
     pub(crate) command_queue: usize,
+    /// All shards of the node, for links.
+    pub(crate) neighbours: Neighbours,
     /// Called by the thread when it has time and sessions have ended.
     pub(crate) sessions_ended: fn(),
     /// Cancelled when the thread ends, for whatever reason.
@@ -62,17 +67,20 @@ pub(crate) fn spawn(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
 }
 
 fn spawn_with<E: Engine>(parts: Parts) -> io::Result<(ShardHandle, JoinHandle<()>)> {
-    let Parts { config, mut sockets, outbox, command_queue, sessions_ended, ended, alive } = parts;
+    let Parts { config, mut sockets, outbox, command_queue, neighbours, sessions_ended, ended, alive } =
+        parts;
     let poll = mio::Poll::new()?;
     sockets.register(poll.registry())?;
     let (mailbox, inbox) = mailbox::mailbox(poll.registry(), command_queue)?;
     let handle = ShardHandle { mailbox, report: Arc::default() };
     let report = handle.report.clone();
+    let links = Links::new(config.shard, neighbours);
+    let ways = thread::Ways { inbox, outbox, links };
     let name = format!("shard-{}", config.shard);
     let engine = Guarded::<E>::new(Instant::now(), config).map_err(io::Error::other)?;
     let thread = std::thread::Builder::new().name(name).spawn(move || {
         let _held = (ended.drop_guard(), alive);
-        thread::ShardThread::new(poll, engine, sockets, inbox, outbox, report, sessions_ended).run();
+        thread::ShardThread::new(poll, engine, sockets, ways, report, sessions_ended).run();
     })?;
     Ok((handle, thread))
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-use sluice_engine::id::RoomId;
-use sluice_engine::{CommandError, Event, EventKind, Reply};
+use sluice_engine::id::{RoomId, SessionId};
+use sluice_engine::{Command, CommandError, Event, EventKind, Reply, RoomAction};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -18,14 +18,33 @@ const QUEUE: usize = 65_536;
 /// What a shard says.
 #[derive(Debug)]
 pub(crate) enum Note {
-    /// For everybody who watches.
-    Event(Event, SystemTime),
+    /// For everybody who watches, from this shard.
+    Event(usize, Event, SystemTime),
     /// So many events should have come here.
     Lost(u64),
     /// For the caller of a command.
     Answer(Answer),
-    /// A command that creates or updates this room was withdrawn before it began.
-    PutWithdrawn(RoomId),
+    /// A command that creates or updates this was withdrawn before it began.
+    PutWithdrawn(Put),
+}
+
+/// What a command creates or updates, for the directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Put {
+    Room(RoomId),
+    Session(RoomId, SessionId),
+}
+
+impl Put {
+    pub(crate) fn of(command: &Command) -> Option<Self> {
+        match command {
+            Command::Room { room, action: RoomAction::Put { .. }, .. } => Some(Put::Room(room.clone())),
+            Command::Room { room, action: RoomAction::PutSession { session, .. }, .. } => {
+                Some(Put::Session(room.clone(), session.clone()))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// A reply on its way to its caller.
@@ -33,8 +52,7 @@ pub(crate) enum Note {
 pub(crate) struct Answer {
     pub(crate) to: oneshot::Sender<Answered>,
     pub(crate) result: Result<Reply, CommandError>,
-    /// The room that the command was to create or update.
-    pub(crate) put: Option<RoomId>,
+    pub(crate) put: Option<Put>,
 }
 
 /// What a caller gets.
@@ -58,6 +76,7 @@ impl Answer {
 /// are bounded by the rooms and by the command queue.
 #[derive(Clone)]
 pub(crate) struct Outbox {
+    shard: usize,
     notes: UnboundedSender<Note>,
     waiting: Arc<AtomicUsize>,
     lost: u64,
@@ -72,10 +91,18 @@ pub(crate) struct Notes {
 pub(crate) fn outbox() -> (Outbox, Notes) {
     let (sender, receiver) = unbounded_channel();
     let waiting = Arc::<AtomicUsize>::default();
-    (Outbox { notes: sender, waiting: waiting.clone(), lost: 0 }, Notes { notes: receiver, waiting })
+    (
+        Outbox { shard: 0, notes: sender, waiting: waiting.clone(), lost: 0 },
+        Notes { notes: receiver, waiting },
+    )
 }
 
 impl Outbox {
+    /// The end of one shard.
+    pub(crate) fn of_shard(&self, shard: usize) -> Self {
+        Outbox { shard, lost: 0, ..self.clone() }
+    }
+
     pub(crate) fn event(&mut self, event: Event) {
         let is_end = matches!(event.kind, EventKind::RoomEnded { .. });
         if self.is_full() && !is_end {
@@ -83,15 +110,15 @@ impl Outbox {
             return;
         }
         self.mend();
-        self.send(Note::Event(event, SystemTime::now()));
+        self.send(Note::Event(self.shard, event, SystemTime::now()));
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
         self.send(Note::Answer(answer));
     }
 
-    pub(crate) fn put_withdrawn(&self, room: RoomId) {
-        self.send(Note::PutWithdrawn(room));
+    pub(crate) fn put_withdrawn(&self, put: Put) {
+        self.send(Note::PutWithdrawn(put));
     }
 
     /// Says that events were lost, as soon as there is room: a gap must not wait for the next event.
@@ -145,7 +172,7 @@ mod tests {
         for _ in 0..QUEUE + 5 {
             outbox.event(speakers());
         }
-        outbox.put_withdrawn(room());
+        outbox.put_withdrawn(Put::Room(room()));
         outbox.event(ended());
         outbox.mend();
         for _ in 0..QUEUE {
@@ -153,7 +180,7 @@ mod tests {
         }
         assert!(matches!(notes.next().await, Some(Note::PutWithdrawn(_))));
         let end = notes.next().await.unwrap();
-        assert!(matches!(end, Note::Event(event, _) if matches!(event.kind, EventKind::RoomEnded { .. })));
+        assert!(matches!(end, Note::Event(_, event, _) if matches!(event.kind, EventKind::RoomEnded { .. })));
         // There is room again: the gap is told where it is, once.
         outbox.event(speakers());
         outbox.mend();

@@ -2,16 +2,15 @@
 
 use rustc_hash::FxHashMap;
 use sluice_engine::id::RoomId;
-use sluice_engine::{Command, CommandError, Reply, RoomAction, Ticket};
+use sluice_engine::{Command, CommandError, Reply, Ticket};
 use tokio::sync::oneshot;
 
 use super::mailbox::Envelope;
-use super::outbox::{Answer, Answered, Outbox};
+use super::outbox::{Answer, Answered, Outbox, Put};
 
 struct Entry {
     to: oneshot::Sender<Answered>,
-    /// The room that the command puts.
-    put: Option<RoomId>,
+    put: Option<Put>,
 }
 
 /// Pairs replies with those who wait for them.
@@ -25,13 +24,10 @@ impl Pending {
     /// Takes a command in; `None` if its caller is gone already.
     pub(super) fn admit(&mut self, envelope: Envelope, outbox: &Outbox) -> Option<(Ticket, Command)> {
         let Envelope { command, to } = envelope;
-        let put = match &command {
-            Command::Room { room, action: RoomAction::Put { .. }, .. } => Some(room.clone()),
-            _ => None,
-        };
+        let put = Put::of(&command);
         if to.is_closed() {
-            if let Some(room) = put {
-                outbox.put_withdrawn(room);
+            if let Some(put) = put {
+                outbox.put_withdrawn(put);
             }
             return None;
         }
@@ -49,7 +45,10 @@ impl Pending {
         outbox: &Outbox,
     ) -> Option<RoomId> {
         let Entry { to, put } = self.entries.remove(&ticket)?;
-        let exists = put.clone().filter(|_| result.is_ok());
+        let exists = match &put {
+            Some(Put::Room(room)) if result.is_ok() => Some(room.clone()),
+            _ => None,
+        };
         outbox.answer(Answer { to, result, put });
         exists
     }

@@ -39,6 +39,10 @@ pub(crate) struct IoCounters {
     pub(crate) tcp_dropped: u64,
     /// TCP connections closed because the peer stayed slow.
     pub(crate) tcp_stuck: u64,
+    /// Media for other shards dropped because they were behind.
+    pub(crate) link_dropped: u64,
+    /// Anything else for other shards that was lost: they stand still, or there is no such shard.
+    pub(crate) link_lost: u64,
     /// TCP connections now.
     pub(crate) tcp_connections: u64,
     /// Bytes that wait for the kernel now.

@@ -13,6 +13,7 @@ use sluice_engine::{
 };
 use sluice_net::{BufferSizes, UdpSocket};
 
+use super::links::Neighbours;
 use super::outbox::{Note, Notes};
 use super::*;
 use crate::addresses::{AddressMap, plan};
@@ -88,6 +89,7 @@ impl Engine for Puppet {
                 let reply = self.command(command);
                 self.out.push_back(Output::Reply(ticket, reply));
             }
+            Input::Link(..) => {}
             Input::Timeout => {
                 if let Some((deadline, datagram)) = self.deadline.take() {
                     assert!(now >= deadline, "the engine was told a time before its deadline");
@@ -144,6 +146,7 @@ impl PuppetShard {
             sockets,
             outbox,
             command_queue,
+            neighbours: Neighbours::default(),
             sessions_ended: || {},
             ended: ended.clone(),
             alive,
@@ -267,7 +270,7 @@ async fn a_fault_ends_the_rooms_and_not_the_shard() {
         shard.handle.mailbox.call(put("r")).await.unwrap();
         let error = shard.handle.mailbox.call(act("r", fault)).await.unwrap_err();
         assert_eq!(error, CallError::Refused(CommandError::Fault));
-        let Note::Event(event, _) = shard.note().await else { panic!("not an event") };
+        let Note::Event(_, event, _) = shard.note().await else { panic!("not an event") };
         assert_eq!(event.room.as_str(), "r");
         assert!(matches!(event.kind, EventKind::RoomEnded { reason: RoomEndReason::Fault }));
 
@@ -327,7 +330,7 @@ async fn a_shard_that_stops_ends_its_rooms_first() {
     let mut shard = PuppetShard::start();
     let (ended, mailbox) = (shard.ended.clone(), shard.handle.mailbox.clone());
     mailbox.stop();
-    let Note::Event(event, _) = shard.note().await else { panic!("not an event") };
+    let Note::Event(_, event, _) = shard.note().await else { panic!("not an event") };
     assert!(matches!(event.kind, EventKind::RoomEnded { reason: RoomEndReason::Drained }));
     tokio::time::timeout(PATIENCE, ended.cancelled()).await.unwrap();
     shard.thread.join().unwrap();

@@ -14,6 +14,7 @@ use sluice_engine::{
 use super::connections::{Connections, TcpInput};
 use super::departures::Departures;
 use super::guard::{Engine, Guarded};
+use super::links::{self, Links};
 use super::mailbox::{BELL, Inbox};
 use super::outbox::Outbox;
 use super::pending::Pending;
@@ -33,6 +34,9 @@ const COMMAND_TIME: Duration = Duration::from_millis(2);
 /// Frames of TCP connections taken in before media gets its turn again.
 const FRAMES: usize = 512;
 
+/// Messages of other shards taken in before media of this one gets its turn.
+const LINK_MESSAGES: usize = 512;
+
 /// Everything that a shard's thread owns.
 pub(super) struct ShardThread<E> {
     poll: Poll,
@@ -44,6 +48,7 @@ pub(super) struct ShardThread<E> {
     /// What a fault of the whole engine would end.
     rooms: FxHashSet<RoomId>,
     outbox: Outbox,
+    links: Links,
     counters: IoCounters,
     meter: Meter,
     deadline: Instant,
@@ -52,13 +57,19 @@ pub(super) struct ShardThread<E> {
     departures: Departures,
 }
 
+/// The ways into a shard and out of it, its sockets apart.
+pub(super) struct Ways {
+    pub(super) inbox: Inbox,
+    pub(super) outbox: Outbox,
+    pub(super) links: Links,
+}
+
 impl<E: Engine> ShardThread<E> {
     pub(super) fn new(
         poll: Poll,
         engine: Guarded<E>,
         sockets: Sockets,
-        inbox: Inbox,
-        outbox: Outbox,
+        Ways { inbox, outbox, links }: Ways,
         report: Arc<ReportCell>,
         sessions_ended: fn(),
     ) -> Self {
@@ -72,6 +83,7 @@ impl<E: Engine> ShardThread<E> {
             pending: Pending::default(),
             rooms: FxHashSet::default(),
             outbox,
+            links,
             counters: IoCounters::default(),
             meter: Meter::new(now, report),
             deadline: now,
@@ -114,7 +126,8 @@ impl<E: Engine> ShardThread<E> {
 
     fn wait(&self, now: Instant) -> Duration {
         let wait = self.deadline.saturating_duration_since(now);
-        if wait <= SOON { Duration::ZERO } else { wait.min(LONGEST_WAIT) }
+        let longest = if self.links.wait() { links::AGAIN } else { LONGEST_WAIT };
+        if wait <= SOON { Duration::ZERO } else { wait.min(longest) }
     }
 
     /// Takes in what is there, and gives out what follows from it. Answers whether more waits.
@@ -123,9 +136,11 @@ impl<E: Engine> ShardThread<E> {
         let now = self.clock();
         let more_commands = self.take_commands(now);
         let frames = self.take_frames(now);
+        let messages = self.take_links();
         self.take_datagrams();
         self.think();
-        more_commands || frames == FRAMES || self.sockets.has_more()
+        self.links.flush();
+        more_commands || frames == FRAMES || messages == LINK_MESSAGES || self.sockets.has_more()
     }
 
     fn clock(&mut self) -> Instant {
@@ -171,6 +186,19 @@ impl<E: Engine> ShardThread<E> {
         taken
     }
 
+    fn take_links(&mut self) -> usize {
+        let mut taken = 0;
+        while taken < LINK_MESSAGES
+            && let Ok((from, message)) = self.inbox.links.try_recv()
+        {
+            taken += 1;
+            // After whatever the other shard had seen when it sent this.
+            let now = self.clock();
+            self.engine.handle(now, Input::Link(from, message));
+        }
+        taken
+    }
+
     fn take_datagrams(&mut self) {
         let (engine, told) = (&mut self.engine, self.told);
         self.sockets.receive(&mut self.counters, |now, received, destination| {
@@ -208,6 +236,7 @@ impl<E: Engine> ShardThread<E> {
                     }
                     self.outbox.event(event);
                 }
+                Output::Link(to, message) => self.links.send(to, message, &mut self.counters),
                 Output::Timeout(deadline) => {
                     self.deadline = deadline;
                     return;

@@ -72,6 +72,84 @@ async fn a_voice_reaches_a_peer_that_has_tcp_alone_on_whatever_shard_the_room_is
 }
 
 #[tokio::test]
+async fn a_voice_goes_from_shard_to_shard_in_a_room_that_spreads() {
+    let mut settings = settings();
+    (settings.shards, settings.limits.room_sessions_per_shard) = (2, 1);
+    let node = start(settings).await;
+    conversation(&node, Peer::over_udp("alice", "127.0.0.1"), Peer::over_udp("bob", "127.0.0.1")).await;
+
+    let mut client = node.client().await;
+    let rooms = client.list_rooms(api::ListRoomsRequest::default()).await.unwrap().into_inner().rooms;
+    assert_eq!(rooms.iter().map(|room| (room.sessions, room.publications)).collect::<Vec<_>>(), [(2, 1)]);
+    let get = api::GetRoomRequest { room_id: "r".into() };
+    let room = client.get_room(get).await.unwrap().into_inner().room.unwrap();
+    let names: Vec<_> = room.sessions.iter().map(|session| session.session_id.as_str()).collect();
+    assert_eq!(names, ["alice", "bob"], "one room, whoever asks");
+    let stats = client.get_stats(api::GetStatsRequest { room_id: "r".into(), ..Default::default() });
+    let sessions = stats.await.unwrap().into_inner().sessions;
+    assert!(sessions.iter().any(|s| s.subscriptions.iter().any(|s| s.packets >= 50)), "{sessions:?}");
+
+    // The publication is on one of them, whichever.
+    for muted in [true, false] {
+        let publication_id = "alice-mic".to_owned();
+        let request =
+            api::SetMutedRequest { room_id: "r".into(), publication_id, muted, ..Default::default() };
+        client.set_muted(request).await.unwrap();
+    }
+    let publication_id = "nobody".to_owned();
+    let request =
+        api::SetMutedRequest { room_id: "r".into(), publication_id, muted: true, ..Default::default() };
+    assert_eq!(client.set_muted(request).await.unwrap_err().code(), tonic::Code::NotFound);
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_room_that_spreads_ends_everywhere_and_says_so_once() {
+    let mut settings = settings();
+    (settings.shards, settings.limits.room_sessions_per_shard) = (3, 1);
+    let node = start(settings).await;
+    let mut client = node.client().await;
+    let mut events = client.watch_events(api::WatchEventsRequest::default()).await.unwrap().into_inner();
+    crate::harness::hello(&mut events).await;
+    let limit = api::RoomSettings { max_sessions: 4, ..Default::default() };
+    client.put_room(api::PutRoomRequest { settings: Some(limit), ..put_room("r", 1) }).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        client.put_session(put_session("r", name)).await.unwrap();
+    }
+    let refused = client.put_session(put_session("r", "e")).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "the limit is the whole room's");
+    // The new owner is the owner everywhere.
+    client.put_room(put_room("r", 2)).await.unwrap();
+    for name in ["a", "b", "c", "d"] {
+        let old = api::PutSessionRequest { owner_epoch: 1, ..put_session("r", name) };
+        assert_eq!(
+            client.put_session(old).await.unwrap_err().code(),
+            tonic::Code::FailedPrecondition,
+            "{name}"
+        );
+    }
+    let kept = client.keep_alive(api::KeepAliveRequest { owner_epoch: 2 }).await.unwrap().into_inner();
+    assert_eq!(kept.rooms, 1, "one room, whatever number of shards");
+
+    client.delete_room(api::DeleteRoomRequest { room_id: "r".into(), owner_epoch: 2 }).await.unwrap();
+    let (mut closed, mut ended) = (Vec::new(), 0);
+    while closed.len() < 4 || ended == 0 {
+        match crate::harness::event(&mut events).await.kind {
+            Some(api::event::Kind::SessionChanged(changed)) => closed.push(changed.session_id),
+            Some(api::event::Kind::RoomEnded(_)) => ended += 1,
+            _ => {}
+        }
+    }
+    closed.sort();
+    assert_eq!((closed.join(" "), ended), ("a b c d".to_owned(), 1));
+    // Nothing is left: the same name is a new room, on one shard again.
+    client.put_room(put_room("r", 3)).await.unwrap();
+    let get = api::GetRoomRequest { room_id: "r".into() };
+    assert!(client.get_room(get).await.unwrap().into_inner().room.unwrap().sessions.is_empty());
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_voice_comes_from_a_peer_that_has_tcp_alone() {
     let node = start(settings()).await;
     let tcp = node.address(Protocol::Tcp);
