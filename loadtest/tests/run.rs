@@ -1,16 +1,15 @@
 //! A small load against a real server, and what is told when there can be none.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream, UdpSocket};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+mod support;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-
-/// A debug build on a busy machine needs some seconds.
-const START: Duration = Duration::from_secs(60);
+use support::{START, Server, loadtest, text};
 
 /// Two rooms, everything that a participant can do, and no time to lose.
 const SCENARIO: &str = r#"
@@ -42,97 +41,6 @@ away = "200ms"
 [thresholds]
 join_p99 = "10s"
 "#;
-
-fn loadtest() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
-    command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("SLUICE_KEY").env_remove("SLUICE_SECRET");
-    command
-}
-
-fn sluice() -> Command {
-    let mut command = Command::new(server_binary());
-    // The server would take it for a setting.
-    command.stdin(Stdio::null()).env_remove("SLUICE_BIN").env_remove("RUST_LOG");
-    command
-}
-
-/// `SLUICE_BIN`, else the one that was built beside us; built now if there is none.
-fn server_binary() -> PathBuf {
-    if let Some(named) = std::env::var_os("SLUICE_BIN") {
-        return named.into();
-    }
-    let beside = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("sluice");
-    if !beside.exists() {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let built = Command::new(cargo).args(["build", "-p", "sluice"]).status().unwrap();
-        assert!(built.success(), "no server to load");
-    }
-    beside
-}
-
-struct Server {
-    child: Child,
-    http: u16,
-}
-
-impl Server {
-    fn start() -> Self {
-        // Held together, so that no two are the same.
-        let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<u16> =
-            listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
-        drop(listeners);
-        let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = sluice();
-        command.args(["dev", "--log", "warn", "--data-dir", ""]).stdout(Stdio::piped());
-        let flags = ["--http-port", "--tcp-port", "--grpc-port", "--calls-grpc-port", "--udp-port"];
-        for (flag, port) in flags.iter().zip(ports.iter().chain([&udp])) {
-            command.arg(flag).arg(port.to_string());
-        }
-        let mut child = command.spawn().unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let server = Self { child, http: ports[0] };
-        let greeting =
-            output.lines().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C")).count();
-        assert!(greeting > 0, "the server ended at its start");
-        server.wait_until_ready();
-        server
-    }
-
-    /// It greets when it listens, and is ready when rooms have met the node.
-    fn wait_until_ready(&self) {
-        let token = sluice().args(["token", "--room", "ready", "--identity", "nobody"]).output();
-        let token = String::from_utf8(token.unwrap().stdout).unwrap();
-        let began = Instant::now();
-        loop {
-            let mut stream = TcpStream::connect(("127.0.0.1", self.http)).unwrap();
-            let path = format!("/rtc/validate?access_token={}", token.trim());
-            write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).unwrap();
-            if answer.contains(" 200 ") {
-                return;
-            }
-            assert!(began.elapsed() < START, "not ready: {answer}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("ws://127.0.0.1:{}", self.http)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
-}
 
 #[test]
 fn a_small_load_over_two_processes_is_measured_and_reported() {
