@@ -4,6 +4,8 @@
 //! It encodes and decodes nothing: a packet carries a stamp ([`Stamp`]) that tells its receiver when it was sent, how
 //! large its layer is, and whether one is missing. It is no SDK: it does not resume, and it does not adapt its bitrate.
 //!
+//! Who speaks for the server is usually at a WebSocket, and may be anybody who holds the other ends of a [`Signalling`].
+//!
 //! One client is one task, with a UDP socket for each of its PeerConnections. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
 //!
 //! ```no_run

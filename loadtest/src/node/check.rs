@@ -32,8 +32,10 @@ pub(crate) async fn check(api: &NodeApi, scenario: &Scenario) -> anyhow::Result<
              random one, unless SLUICE_DEV_GRPC_TOKEN chooses it",
             status.message()
         ),
-        Err(status) if status.code() == Code::Unimplemented => bail!(
-            "{url} knows no sluice.sfu.v1, so this is no node: is it the port of clients, or of the calls API?"
+        // gRPC of another kind, or no gRPC at all.
+        Err(status) if matches!(status.code(), Code::Unimplemented | Code::Unknown) => bail!(
+            "{url} knows no sluice.sfu.v1, so this is no node ({}): is it the port of clients, or of the calls API?",
+            status.message()
         ),
         Err(status) => Err(refused(url, &status)),
     }
