@@ -93,13 +93,13 @@ fn a_load_over_two_processes_that_share_rooms_reaches_everybody() {
     assert_eq!(number(&report, "/people/planned"), 10.0);
     assert_eq!(number(&report, "/people/failed"), 0.0);
     assert!(number(&report, "/people/joins") > 10.0, "guests come again");
-    // Each of four who watch sees two videos, and each of two pairs of speakers the other's.
+    // In each room both viewers see two videos, and each speaker the other's.
     assert_eq!(number(&report, "/times/key_frame_wait/count"), 12.0);
     assert_eq!(number(&report, "/people/dark_videos"), 0.0);
     assert!(number(&report, "/times/first_media/count") >= 10.0, "everybody received");
     assert!(number(&report, "/times/audio_latency/count") > 100.0);
     assert!(number(&report, "/times/layer_switch/count") >= 4.0);
-    assert_eq!(number(&report, "/media/lost"), 0.0);
+    assert!(number(&report, "/media/loss_percent") < 1.0);
 }
 
 #[test]
