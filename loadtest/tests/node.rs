@@ -3,13 +3,13 @@
 
 mod support;
 
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sluice_api::sfu::v1 as sfu;
 use sluice_api::sfu::v1::sfu_client::SfuClient;
-use support::{GRPC_TOKEN, START, Server, loadtest, text};
+use support::{GRPC_TOKEN, START, Server, children, loadtest, text};
 use tonic::Request;
 
 /// Two rooms, both ways to negotiate, simulcast, sizes, mutes, guests who come and go.
@@ -109,23 +109,38 @@ fn light_clients_go_the_same_way() {
     assert_eq!(number(&report, "/times/key_frame_wait/count"), 12.0);
 }
 
-#[test]
-fn rooms_are_ended_after_ctrl_c_too() {
-    let server = Server::start();
-    let load = run(&server, &["fanout", "--participants", "3", "--duration", "60s", "--ramp", "0s"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// A load that would go on for a minute, when all have joined.
+fn long_load(server: &Server) -> Child {
+    let long = ["fanout", "--participants", "3", "--duration", "60s", "--ramp", "0s", "--processes", "2"];
+    let load = run(server, &long).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let began = Instant::now();
-    while held(&server).1 < 6 {
+    while held(server).1 < 6 {
         assert!(began.elapsed() < START, "they did not join");
         std::thread::sleep(Duration::from_millis(50));
     }
-    let pressed = Command::new("kill").args(["-INT", &load.id().to_string()]).status().unwrap();
-    assert!(pressed.success());
+    load
+}
+
+fn signal(name: &str, pid: u32) {
+    assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn rooms_are_ended_after_ctrl_c_too() {
+    let server = Server::start();
+    let load = long_load(&server);
+    signal("-INT", load.id());
     let output = load.wait_with_output().unwrap();
-    assert!(began.elapsed() < START, "{}", text(&output));
+    assert_eq!(held(&server), (Vec::new(), 0), "{}", text(&output));
+}
+
+#[test]
+fn rooms_are_ended_when_a_worker_dies_and_what_it_left_with_them() {
+    let server = Server::start();
+    let load = long_load(&server);
+    signal("-KILL", children(load.id())[0]);
+    let output = load.wait_with_output().unwrap();
+    assert!(text(&output).contains("died (signal: 9"), "{}", text(&output));
     assert_eq!(held(&server), (Vec::new(), 0), "{}", text(&output));
 }
 

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use support::{START, Server, loadtest, text};
+use support::{START, Server, children, loadtest, text};
 
 /// Two rooms, everything that a participant can do, and no time to lose.
 const SCENARIO: &str = r#"
@@ -139,17 +139,6 @@ fn a_server_that_is_not_there_is_told_before_anything_starts() {
     assert!(!output.status.success() && told.contains("no server answers at ws://127.0.0.1:9"), "{told}");
     let output = loadtest().args(["run", "fanout", "--set", "participant=5"]).output().unwrap();
     assert!(text(&output).contains("unknown field `participant`"), "{}", text(&output));
-}
-
-/// Processes whose parent is this one: the fourth field of proc_pid_stat(5), after a name that may hold anything.
-fn children(parent: u32) -> Vec<u32> {
-    let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
-    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    let parent_of = |pid: &u32| {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
-    };
-    pids.filter(|pid| parent_of(pid) == Some(parent)).collect()
 }
 
 #[test]
