@@ -1,7 +1,8 @@
 //! Loads a running server with native clients, over real sockets, and reports what it carried.
 //!
-//! It measures from outside, as a user would, or as whoever calls a node's API: nothing here knows the server's inside,
-//! but for `/proc` of its process if you name it. It is no browser: media only looks like Opus and VP8 to a forwarder, see `sluice-client`.
+//! It measures from outside, as a user would, or as whoever calls a node's API: nothing here knows the
+//! server's inside, but for `/proc` of its process if you name it. It is no browser: media only looks like
+//! Opus and VP8 to a forwarder, see `sluice-client`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is its purpose")]
 
 mod bearer;

@@ -1,8 +1,8 @@
 //! The node's own API as a way into rooms, past room management: what the node costs alone.
 //!
-//! Each process has a [`Lobby`] that follows the node's events. A client speaks to a [`guest`] there as it would to a
-//! server of the client protocol, so that media, scenarios and counters are the same on both ways. The process that
-//! began the run is the rooms' [`Owner`], and ends them.
+//! Each process has a [`Lobby`] that follows the node's events. A client speaks to a [`guest`] there as it
+//! would to a server of the client protocol, so that media, scenarios and counters are the same on both ways.
+//! The process that began the run is the rooms' [`Owner`], and ends them.
 mod api;
 mod check;
 mod events;

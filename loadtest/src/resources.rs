@@ -41,7 +41,8 @@ pub(crate) struct Cost {
 }
 
 impl Watch {
-    /// Has the server carry a first call in this room and remembers how it is after that. `None` if it is not known which process to look at.
+    /// Has the server carry a first call in this room and remembers how it is after that. `None` if it is not
+    /// known which process to look at.
     ///
     /// # Errors
     /// If that process, or the server's metrics, cannot be read, or the call does not come about.

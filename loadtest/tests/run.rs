@@ -82,7 +82,8 @@ fn a_small_load_over_two_processes_is_measured_and_reported() {
     }
 }
 
-/// Before there is video, a server probes for bandwidth with packets that are no track's; light clients read headers alone.
+/// Before there is video, a server probes for bandwidth with packets that are no track's; light clients read
+/// headers alone.
 #[test]
 fn probing_is_no_loss_to_light_clients() {
     let server = Server::start();
@@ -99,7 +100,8 @@ fn probing_is_no_loss_to_light_clients() {
     assert!(output.status.success(), "{}", text(&output));
     let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
     for second in report["series"].as_array().unwrap() {
-        // Loopback may drop a packet on a busy machine; numbers of another stream are off by hundreds at least.
+        // Loopback may drop a packet on a busy machine; numbers of another stream are off by hundreds at
+        // least.
         assert!(second["lost"].as_i64().unwrap().abs() < 100, "{second}");
     }
 }

@@ -4,7 +4,8 @@
 //! It encodes and decodes nothing: a packet carries a stamp ([`Stamp`]) that tells its receiver when it was sent, how
 //! large its layer is, and whether one is missing. It is no SDK: it does not resume, and it does not adapt its bitrate.
 //!
-//! Who speaks for the server is usually at a WebSocket, and may be anybody who holds the other ends of a [`Signalling`].
+//! Who speaks for the server is usually at a WebSocket, and may be anybody who holds the other ends of a
+//! [`Signalling`].
 //!
 //! One client is one task, with a UDP socket for each of its PeerConnections. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
 //!
@@ -164,8 +165,9 @@ impl Client {
         Self::enter(url, signal, &join, began, options).await
     }
 
-    /// Joins where somebody stands in for the protocol's server. `join` is what that server would say first, `began` when
-    /// joining began, and `towards` a URL of the host that media goes to, e.g. `udp://127.0.0.1:7882`.
+    /// Joins where somebody stands in for the protocol's server. `join` is what that server would say first,
+    /// `began` when joining began, and `towards` a URL of the host that media goes to, e.g.
+    /// `udp://127.0.0.1:7882`.
     ///
     /// # Errors
     /// If there is no way to that host, or no socket to be had.

@@ -1,4 +1,5 @@
-//! How the client and its server speak: the WebSocket, one protobuf message a binary frame; or whoever stands in for it.
+//! How the client and its server speak: the WebSocket, one protobuf message a binary frame; or whoever stands
+//! in for it.
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

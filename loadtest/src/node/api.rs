@@ -1,4 +1,5 @@
-//! The node's gRPC API: each call has a deadline, names the owner, and is tried again if it may succeed a little later.
+//! The node's gRPC API: each call has a deadline, names the owner, and is tried again if it may succeed a
+//! little later.
 use std::future::Future;
 use std::time::Duration;
 

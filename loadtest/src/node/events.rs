@@ -150,7 +150,8 @@ impl Room {
         }
     }
 
-    /// Events were lost: takes the room as the node has it now, and has every session negotiated in case it needs it.
+    /// Events were lost: takes the room as the node has it now, and has every session negotiated in case it
+    /// needs it.
     fn replace(&self, snapshot: sfu::Room) {
         self.known.store(snapshot.event_sequence, Ordering::Relaxed);
         let publications = snapshot.sessions.iter().flat_map(|session| &session.publications);
@@ -220,10 +221,11 @@ async fn heed(
     while let Some(answer) = stream.message().await? {
         match answer.message {
             Some(Message::Hello(hello)) => {
-                *position = Position { boot_id: hello.boot_id, sequence: hello.sequence };
                 if hello.reset {
                     compare(node, rooms).await?;
                 }
+                // Only now: if comparing failed, the next stream resets again.
+                *position = Position { boot_id: hello.boot_id, sequence: hello.sequence };
             }
             Some(Message::Event(event)) => {
                 position.sequence = event.sequence;

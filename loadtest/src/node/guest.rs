@@ -1,4 +1,5 @@
-//! One participant at the node: hears its client, who speaks the client protocol, and does what it says by the node's API.
+//! One participant at the node: hears its client, who speaks the client protocol, and does what it says by
+//! the node's API.
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};

@@ -16,7 +16,8 @@ impl Offers {
         !self.outstanding
     }
 
-    /// The node made an offer. The number under which it goes to the client; none if there is nothing to negotiate.
+    /// The node made an offer. The number under which it goes to the client; none if there is nothing to
+    /// negotiate.
     pub(crate) fn made(&mut self, sdp: &str) -> Option<u32> {
         self.outstanding = !sdp.is_empty();
         self.last_id += u32::from(self.outstanding);

@@ -1,4 +1,5 @@
-//! Tracks between the client protocol's words and the node's, and what a participant wants of the others' tracks.
+//! Tracks between the client protocol's words and the node's, and what a participant wants of the others'
+//! tracks.
 use std::collections::{BTreeMap, HashMap};
 
 use sluice_api::sfu::v1 as sfu;
@@ -70,7 +71,8 @@ pub(crate) fn by_section(bindings: Vec<sfu::Binding>) -> HashMap<String, String>
     named.collect()
 }
 
-/// News of the others, from what was told before to what is now: first who or what has gone, then who is there.
+/// News of the others, from what was told before to what is now: first who or what has gone, then who is
+/// there.
 pub(crate) fn news(told: &mut Tracks, now: &Tracks, me: &str) -> Vec<proto::ParticipantInfo> {
     let mut gone: BTreeMap<&str, Vec<proto::TrackInfo>> = BTreeMap::new();
     for (id, info) in told.iter().filter(|(id, _)| !now.contains_key(*id)) {

@@ -60,7 +60,8 @@ async fn reachable(server: &Server) -> anyhow::Result<()> {
     }
 }
 
-/// Sockets of one client: a UDP socket for each connection, and a WebSocket but to the node, whose clients share a connection.
+/// Sockets of one client: a UDP socket for each connection, and a WebSocket but to the node, whose clients
+/// share a connection.
 fn files_each(path: PathChoice, node: bool) -> u64 {
     let connections = match path {
         PathChoice::V1 => 1,

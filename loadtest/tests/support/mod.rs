@@ -111,7 +111,8 @@ pub(crate) fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// Processes whose parent is this one: the fourth field of proc_pid_stat(5), after a name that may hold anything.
+/// Processes whose parent is this one: the fourth field of proc_pid_stat(5), after a name that may hold
+/// anything.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().map_while(Result::ok);
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());

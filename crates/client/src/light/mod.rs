@@ -29,8 +29,8 @@ use crate::socket::Socket;
 
 const FEEDBACK: Duration = Duration::from_millis(50);
 const REPORTS: Duration = Duration::from_secs(1);
-/// The stream that probes for bandwidth before there is media to send, by convention. It carries nothing, and its numbers are
-/// no track's.
+/// The stream that probes for bandwidth before there is media to send, by convention. It carries nothing, and
+/// its numbers are no track's.
 const PROBES: u32 = 0;
 /// Streams of one connection at most; more are ignored.
 const MOST_STREAMS: usize = 2_048;
