@@ -1,15 +1,19 @@
 //! Loads a running server with native clients, over real sockets, and reports what it carried.
 //!
-//! It measures from outside, as a user would: nothing here knows the server's inside, but for `/proc` of its process if
-//! you name it. It is no browser: media only looks like Opus and VP8 to a forwarder, see `sluice-client`.
+//! It measures from outside, as a user would, or as whoever calls a node's API: nothing here knows the
+//! server's inside, but for `/proc` of its process if you name it. It is no browser: media only looks like
+//! Opus and VP8 to a forwarder, see `sluice-client`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a report is its purpose")]
 
+mod bearer;
 mod calls;
 mod distribution;
+mod door;
 mod hostile;
 mod http;
 mod latency;
 mod metrics;
+mod node;
 mod pairs;
 mod process;
 mod report;
@@ -47,8 +51,9 @@ Examples:
   loadtest run pairs --rooms 50 --duration 2m --server-pid $(pidof sluice)
   loadtest run webinar --set audience.count=100 --set panel.video.bitrate=\"2.5 Mbit/s\"
   loadtest run churn --set guests.stay=10s --set thresholds.join_p99=300ms
+  loadtest run meeting --driver node --node-token hello     (sluice dev with SLUICE_DEV_GRPC_TOKEN=hello)
 
-It first checks that the server is there and takes the key, and that this machine lets it open enough sockets. Then
+It first checks that the server is there and takes the key or token, and that this machine lets it open enough sockets. Then
 everybody joins within the ramp, things settle, and the duration is measured. Ctrl-C ends a measurement early and still
 reports it. docs/loadtest.md explains the format of scenarios and every figure.";
 

@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::Findings;
+use crate::door::{Door, first_room};
 use crate::latency::Summary;
 use crate::process::Sample;
 use crate::resources::{Cost, Watch};
@@ -93,7 +94,8 @@ struct Sends {
 
 impl Pairs {
     pub(crate) async fn run(self, server: &Server) -> anyhow::Result<PairsFindings> {
-        let watch = Watch::start(server).await?;
+        let room = first_room(&crate::server::now().as_millis().to_string());
+        let watch = Watch::start(server, &Door::ClientProtocol(server.clone()), &room).await?;
         let mut failures = Vec::new();
         let members = self.ramp_up(server, &mut failures).await;
         eprintln!(

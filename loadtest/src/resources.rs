@@ -5,6 +5,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use crate::door::Door;
 use crate::process::Sample;
 use crate::server::Server;
 use crate::warm_up;
@@ -40,15 +41,16 @@ pub(crate) struct Cost {
 }
 
 impl Watch {
-    /// Has the server carry a first call and remembers how it is after that. `None` if it is not known which process to look at.
+    /// Has the server carry a first call in this room and remembers how it is after that. `None` if it is not
+    /// known which process to look at.
     ///
     /// # Errors
     /// If that process, or the server's metrics, cannot be read, or the call does not come about.
-    pub(crate) async fn start(server: &Server) -> anyhow::Result<Option<Self>> {
+    pub(crate) async fn start(server: &Server, door: &Door, room: &str) -> anyhow::Result<Option<Self>> {
         if server.sample()?.is_none() {
             return Ok(None);
         }
-        warm_up::first_call(server).await?;
+        warm_up::first_call(server, door, room).await?;
         let Some(before) = server.sample()? else { return Ok(None) };
         Ok(Some(Self { before, sessions: sessions(server).await? }))
     }

@@ -14,6 +14,8 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::time::Instant;
 
+use crate::door::{Door, Driver, first_room, room_name, rooms_of};
+use crate::node::{Access, NodeApi, Owner};
 use crate::report::Report;
 use crate::resources::{Cost, Watch};
 use crate::scenario::{Overrides, Scenario, Source, divide, plan};
@@ -51,6 +53,11 @@ pub(crate) struct Run {
     /// Threads of each process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     threads: u16,
+    /// Which way participants join: the difference between the two is what room management costs.
+    #[arg(long, value_enum, default_value = "client-protocol")]
+    driver: Driver,
+    #[command(flatten)]
+    node: NodeApi,
     // Last: its heading holds for all that comes after it.
     #[command(flatten)]
     overrides: Overrides,
@@ -64,11 +71,11 @@ impl Run {
     pub(crate) async fn run(self, server: &Server, json: Option<&std::path::Path>) -> anyhow::Result<bool> {
         let source = Source::find(&self.scenario)?;
         let scenario = source.read(&self.overrides)?;
-        preflight::check(server, &scenario, self.processes.into()).await?;
+        let node = (self.driver == Driver::Node).then_some(&self.node);
+        preflight::check(server, node, &scenario, self.processes.into()).await?;
         writable(self.report.as_deref())?;
-        let watch = if scenario.thresholds.given_back { Watch::start(server).await? } else { None };
 
-        let (mut record, present) = self.load(source.name, &scenario, server).await?;
+        let Loaded { watch, mut record, present } = self.carry(source.name, scenario, server).await?;
         if let (Some(watch), Some((start, end))) = (watch, record.server_window()) {
             record.given_back = Some(given_back(watch, server, start, end, present).await?);
         }
@@ -85,29 +92,80 @@ impl Run {
         Ok(report.held())
     }
 
-    /// Loads the server. Returns what was seen, and how many were there at the end.
+    /// Loads the server, whichever way in. Rooms that are ours to end are ended, however the load went.
+    async fn carry(&self, name: String, scenario: Scenario, server: &Server) -> anyhow::Result<Loaded> {
+        let started = now();
+        let run = started.as_millis().to_string();
+        let access = (self.driver == Driver::Node).then(|| Access {
+            api: self.node.clone(),
+            owner_epoch: u64::try_from(started.as_millis()).unwrap_or(u64::MAX),
+            rooms: rooms_of(&run),
+        });
+        let owner = match &access {
+            Some(access) => Some(Owner::start(access).await?),
+            None => None,
+        };
+        let rooms = scenario.rooms;
+        let loaded = self.warm_up_and_load(name, scenario, server, &run, access).await;
+        if let Some(owner) = owner {
+            let rooms = (0..rooms).map(|room| room_name(&run, room)).chain([first_room(&run)]);
+            let ended = owner.end(rooms).await;
+            match &loaded {
+                Ok(_) => ended?,
+                // Why the load failed comes first, and is told by whoever called.
+                Err(_) => ended.unwrap_or_else(|error| eprintln!("loadtest: {error:#}")),
+            }
+        }
+        loaded
+    }
+
+    async fn warm_up_and_load(
+        &self,
+        name: String,
+        scenario: Scenario,
+        server: &Server,
+        run: &str,
+        access: Option<Access>,
+    ) -> anyhow::Result<Loaded> {
+        let watch = if scenario.thresholds.given_back {
+            let warm_up = async {
+                let door = Door::open(server, access.as_ref()).await?;
+                Watch::start(server, &door, &first_room(run)).await
+            };
+            unless_interrupted(warm_up).await?
+        } else {
+            None
+        };
+        let (record, present) = self.load(name, &scenario, server, run, access).await?;
+        Ok(Loaded { watch, record, present })
+    }
+
+    /// Returns what was seen, and how many were there at the end.
     async fn load(
         &self,
         name: String,
         scenario: &Scenario,
         server: &Server,
+        run: &str,
+        access: Option<Access>,
     ) -> anyhow::Result<(Record, usize)> {
         let seats = plan(scenario);
         let total = seats.len();
-        let run = now().as_millis().to_string();
         let mut shares = divide(&seats, scenario.rooms, self.processes.into());
         shares.retain(|share| !share.is_empty());
+        let url = access.as_ref().map_or(&server.url, |access| &access.api.node).clone();
         let assignments = shares.into_iter().map(|seats| Assignment {
             server: server.clone(),
+            node: access.clone(),
             scenario: scenario.clone(),
             seats,
-            run: run.clone(),
+            run: run.into(),
             light: self.light,
             threads: self.threads.into(),
         });
         let before = server.sample()?;
         let mut fleet = Fleet::start(assignments.collect())?;
-        fleet.until_ready().await?;
+        unless_interrupted(fleet.until_ready()).await?;
         let processes = fleet.len();
         let epoch = Instant::now() + HEAD_START;
         fleet.go(now() + HEAD_START)?;
@@ -124,7 +182,7 @@ impl Run {
         let record = Record {
             name,
             scenario: scenario.clone(),
-            url: server.url.clone(),
+            url,
             seconds,
             window,
             server: servers,
@@ -134,12 +192,31 @@ impl Run {
                 processes,
                 threads: self.threads.into(),
                 cores: machine::cores(),
+                driver: self.driver,
                 light: self.light,
             },
             given_back: None,
             interrupted,
         };
         Ok((record, present))
+    }
+}
+
+/// A load that was carried, before it is known what stays of it.
+struct Loaded {
+    watch: Option<Watch>,
+    record: Record,
+    present: usize,
+}
+
+/// What Ctrl-C must not cut off, as rooms may have to be ended after it.
+async fn unless_interrupted<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::select! {
+        done = work => done,
+        pressed = tokio::signal::ctrl_c() => {
+            pressed.context("cannot listen for Ctrl-C")?;
+            bail!("interrupted")
+        }
     }
 }
 

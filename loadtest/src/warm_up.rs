@@ -8,7 +8,8 @@ use anyhow::Context as _;
 use sluice_client::{AudioShape, Options, Path, VideoShape};
 use tokio::time::Instant;
 
-use crate::server::{Server, now};
+use crate::door::Door;
+use crate::server::Server;
 
 /// For each step of the call.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -19,12 +20,11 @@ const REST: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// If they do not.
-pub(crate) async fn first_call(server: &Server) -> anyhow::Result<()> {
+pub(crate) async fn first_call(server: &Server, door: &Door, room: &str) -> anyhow::Result<()> {
     eprintln!("a first call, to compare with a server that has carried one");
-    let room = format!("first-{}", now().as_millis());
     let mut clients = Vec::new();
     for (identity, path) in [("first-0", Path::V0), ("first-1", Path::V1)] {
-        let client = server.join(&room, identity, Options { path, ..Options::default() }).await?;
+        let client = door.join(room, identity, Options { path, ..Options::default() }).await?;
         client.publish_audio(AudioShape::default()).await?;
         client.publish_video(VideoShape::simulcast(1_000_000)).await?;
         clients.push(client);

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Door;
 use floor::Floor;
 use messages::{Assignment, Order, Told};
 use seat::Context;
@@ -58,19 +59,30 @@ async fn work(
 ) -> anyhow::Result<()> {
     // Ctrl-C reaches every process of the terminal; the coordinator decides what it means.
     tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
+    let Assignment { server, node, scenario, seats, run, light, threads } = assignment;
+    let door = Door::open(&server, node.as_ref()).await?;
     told.send(Told::Ready)?;
     let Some(Order::Go { epoch_us }) = inbox.recv().await else { bail!("no order to go") };
     let since_unix = Duration::from_micros(epoch_us);
     let epoch = Instant::now() + since_unix.saturating_sub(crate::server::now());
     tokio::time::sleep_until(epoch.into()).await;
 
-    let Assignment { server, scenario, seats, run, light, threads } = assignment;
     let plane = if light { Plane::Light(Opened::Sample) } else { Plane::Full };
     let tally = Arc::new(Tally::new(threads * PARTS_PER_THREAD));
     let (floor, events) = mpsc::channel(EVENTS);
     let stop = CancellationToken::new();
     let watching = tokio::spawn(Floor::new(events, told.clone(), tally.clone(), epoch).run());
-    let context = Arc::new(Context { server, scenario, run, plane, epoch, tally, floor, stop: stop.clone() });
+    let context = Arc::new(Context {
+        door,
+        path: server.path,
+        scenario,
+        run,
+        plane,
+        epoch,
+        tally,
+        floor,
+        stop: stop.clone(),
+    });
     let mut filled = JoinSet::new();
     for (id, seat) in seats.into_iter().enumerate() {
         filled.spawn(context.clone().fill(seat, id));

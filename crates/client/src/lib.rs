@@ -4,6 +4,9 @@
 //! It encodes and decodes nothing: a packet carries a stamp ([`Stamp`]) that tells its receiver when it was sent, how
 //! large its layer is, and whether one is missing. It is no SDK: it does not resume, and it does not adapt its bitrate.
 //!
+//! Who speaks for the server is usually at a WebSocket, and may be anybody who holds the other ends of a
+//! [`Signalling`].
+//!
 //! One client is one task, with a UDP socket for each of its PeerConnections. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
 //!
 //! ```no_run
@@ -37,9 +40,11 @@ use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use media::{AudioShape, LayerShape, VideoShape};
+pub use signal::Signalling;
 pub use stamp::Stamp;
 pub use stats::{DataSeen, Ended, PublishedStats, ReceivedStats, Stats};
 
+use signal::Signal;
 use task::{Command, Publish, Task};
 
 /// Commands that may wait; more callers wait for room.
@@ -157,14 +162,40 @@ impl Client {
         let (signal, join) = tokio::time::timeout(PATIENCE, signal::connect(url, token, &options))
             .await
             .map_err(|_| anyhow!("{url} did not let us in within {PATIENCE:?}"))??;
+        Self::enter(url, signal, &join, began, options).await
+    }
+
+    /// Joins where somebody stands in for the protocol's server. `join` is what that server would say first,
+    /// `began` when joining began, and `towards` a URL of the host that media goes to, e.g.
+    /// `udp://127.0.0.1:7882`.
+    ///
+    /// # Errors
+    /// If there is no way to that host, or no socket to be had.
+    pub async fn connect_over(
+        signalling: Signalling,
+        join: &sluice_livekit_proto::JoinResponse,
+        began: Instant,
+        towards: &str,
+        options: Options,
+    ) -> anyhow::Result<Self> {
+        Self::enter(towards, Signal::Other(signalling), join, began, options).await
+    }
+
+    async fn enter(
+        towards: &str,
+        signal: Signal,
+        join: &sluice_livekit_proto::JoinResponse,
+        began: Instant,
+        options: Options,
+    ) -> anyhow::Result<Self> {
         let me = join.participant.clone().context("the join response names no participant")?;
         let bind = match options.bind {
             Some(bind) => bind,
-            None => signal::local_address_towards(url).await?,
+            None => signal::local_address_towards(towards).await?,
         };
-        let (stats_sender, stats) = watch::channel(Stats::joined(began, &join));
+        let (stats_sender, stats) = watch::channel(Stats::joined(began, join));
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        let task = Task::new(signal, bind, &join, options, stats_sender, inbox).await?;
+        let task = Task::new(signal, bind, join, options, stats_sender, inbox).await?;
         tokio::spawn(task.run());
         Ok(Self { commands, stats, identity: me.identity, sid: me.sid })
     }

@@ -1,4 +1,5 @@
-//! The WebSocket: one protobuf message a binary frame.
+//! How the client and its server speak: the WebSocket, one protobuf message a binary frame; or whoever stands
+//! in for it.
 use std::io::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use prost::Message as _;
 use sluice_livekit_proto as proto;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -29,8 +31,19 @@ const LARGEST_MESSAGE: usize = 4 << 20;
 /// A server that does not read for this long is taken for dead.
 const SEND_PATIENCE: Duration = Duration::from_secs(5);
 
-pub(crate) struct Signal {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+/// The protocol's messages without its WebSocket: whoever holds the other ends speaks for a server.
+///
+/// A client that leaves says so, drops `requests`, and waits a little until `responses` ends.
+pub struct Signalling {
+    /// What the client says.
+    pub requests: mpsc::Sender<Request>,
+    /// What it is told; an error ends it.
+    pub responses: mpsc::Receiver<anyhow::Result<Response>>,
+}
+
+pub(crate) enum Signal {
+    WebSocket(Box<WebSocketStream<MaybeTlsStream<TcpStream>>>),
+    Other(Signalling),
 }
 
 /// Opens the WebSocket and takes in the join response, which must come first.
@@ -54,7 +67,7 @@ pub(crate) async fn connect(
         }
         error => anyhow!("no WebSocket: {error}"),
     })?;
-    let mut signal = Signal { socket };
+    let mut signal = Signal::WebSocket(Box::new(socket));
     match signal.next().await? {
         Response::Join(join) => Ok((signal, join)),
         Response::Leave(leave) => bail!("the server sent us away: {leave:?}"),
@@ -117,37 +130,61 @@ pub(crate) async fn local_address_towards(url: &str) -> anyhow::Result<IpAddr> {
 
 impl Signal {
     pub(crate) async fn send(&mut self, message: Request) -> anyhow::Result<()> {
-        let bytes = proto::SignalRequest { message: Some(message) }.encode_to_vec();
-        tokio::time::timeout(SEND_PATIENCE, self.socket.send(Message::Binary(bytes.into())))
-            .await
-            .map_err(|_| anyhow!("the server reads no more"))?
-            .context("the WebSocket failed")
+        let sending = async {
+            match self {
+                Self::WebSocket(socket) => {
+                    let bytes = proto::SignalRequest { message: Some(message) }.encode_to_vec();
+                    socket.send(Message::Binary(bytes.into())).await.context("the WebSocket failed")
+                }
+                Self::Other(other) => other.requests.send(message).await.context("the signalling ended"),
+            }
+        };
+        tokio::time::timeout(SEND_PATIENCE, sending).await.map_err(|_| anyhow!("the server reads no more"))?
     }
 
     /// The next message. Can be dropped at any await without losing one.
     pub(crate) async fn next(&mut self) -> anyhow::Result<Response> {
-        loop {
-            match self.socket.next().await {
-                Some(Ok(Message::Binary(bytes))) => {
-                    let response = proto::SignalResponse::decode(bytes).context("not a SignalResponse")?;
-                    // A kind of message that we do not know is no error: servers may be newer.
-                    if let Some(message) = response.message {
-                        return Ok(message);
-                    }
-                }
-                Some(Ok(Message::Close(frame))) => bail!("the server closed the WebSocket: {frame:?}"),
-                Some(Ok(Message::Text(_))) => bail!("a text frame in a binary protocol"),
-                Some(Ok(_)) => {}
-                Some(Err(error)) => bail!("the WebSocket failed: {error}"),
-                None => bail!("the WebSocket ended"),
-            }
+        match self {
+            Self::WebSocket(socket) => next_frame(socket).await,
+            Self::Other(other) => other.responses.recv().await.context("the signalling ended")?,
         }
     }
 
     /// Closes it politely; that the other side may be gone already does not matter.
-    pub(crate) async fn close(mut self) {
-        let closing = tokio::time::timeout(SEND_PATIENCE, self.socket.close(None)).await;
-        tracing::debug!(?closing, "WebSocket closed");
+    pub(crate) async fn close(self) {
+        let closing = async {
+            match self {
+                Self::WebSocket(mut socket) => {
+                    WebSocketStream::close(&mut socket, None).await.context("the WebSocket failed")
+                }
+                Self::Other(Signalling { requests, mut responses }) => {
+                    drop(requests);
+                    while responses.recv().await.is_some() {}
+                    Ok(())
+                }
+            }
+        };
+        let closing = tokio::time::timeout(SEND_PATIENCE, closing).await;
+        tracing::debug!(?closing, "signalling closed");
+    }
+}
+
+async fn next_frame(socket: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> anyhow::Result<Response> {
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Binary(bytes))) => {
+                let response = proto::SignalResponse::decode(bytes).context("not a SignalResponse")?;
+                // A kind of message that we do not know is no error: servers may be newer.
+                if let Some(message) = response.message {
+                    return Ok(message);
+                }
+            }
+            Some(Ok(Message::Close(frame))) => bail!("the server closed the WebSocket: {frame:?}"),
+            Some(Ok(Message::Text(_))) => bail!("a text frame in a binary protocol"),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => bail!("the WebSocket failed: {error}"),
+            None => bail!("the WebSocket ended"),
+        }
     }
 }
 
@@ -174,5 +211,21 @@ mod tests {
     async fn the_way_to_loopback_leaves_from_loopback() {
         let local = local_address_towards("ws://127.0.0.1:7880").await.unwrap();
         assert!(local.is_loopback());
+    }
+
+    #[tokio::test]
+    async fn whoever_stands_in_for_the_server_hears_all_and_is_waited_for() {
+        let (requests, mut heard) = mpsc::channel(4);
+        let (say, responses) = mpsc::channel(4);
+        let mut signal = Signal::Other(Signalling { requests, responses });
+        signal.send(Request::Ping(7)).await.unwrap();
+        say.send(Ok(Response::Pong(7))).await.unwrap();
+        assert!(matches!(signal.next().await.unwrap(), Response::Pong(7)));
+        let closing = tokio::spawn(signal.close());
+        assert!(matches!(heard.recv().await, Some(Request::Ping(7))));
+        assert!(heard.recv().await.is_none(), "it says no more");
+        assert!(!closing.is_finished());
+        drop(say);
+        closing.await.unwrap();
     }
 }

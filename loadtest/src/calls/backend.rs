@@ -4,26 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::Context as _;
 use sluice_api::calls::v1 as api;
 use sluice_api::calls::v1::calls_client::CallsClient;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::Interceptor;
+use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status};
 
 use super::CallsApi;
+use crate::bearer::Bearer;
 
 type Client = CallsClient<InterceptedService<Channel, Bearer>>;
-
-/// Puts the token on every call.
-#[derive(Clone)]
-pub(crate) struct Bearer(MetadataValue<Ascii>);
-
-impl Interceptor for Bearer {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
-        Ok(request)
-    }
-}
 
 /// Some connections to the API, used in turn.
 pub(crate) struct Backend {
@@ -37,8 +25,8 @@ impl Backend {
     /// # Errors
     /// If the API cannot be reached.
     pub(crate) async fn connect(settings: &CallsApi) -> anyhow::Result<Self> {
-        let token = format!("Bearer {}", settings.grpc_token);
-        let bearer = Bearer(token.parse().context("--grpc-token holds letters that no header may hold")?);
+        let bearer = Bearer::new(&settings.grpc_token)
+            .context("--grpc-token holds letters that no header may hold")?;
         let mut clients = Vec::new();
         for _ in 0..settings.grpc_connections.max(1) {
             let endpoint = Endpoint::from_shared(settings.grpc.clone()).context("--grpc is no URL")?;

@@ -61,6 +61,7 @@ mod tests {
         Harness {
             processes: 2,
             threads: 1,
+            driver: crate::door::Driver::ClientProtocol,
             light: false,
             unsent: 0,
             cores: 1.6,

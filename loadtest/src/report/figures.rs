@@ -3,6 +3,7 @@ use serde::Serialize;
 
 use super::Bins;
 use crate::distribution::Distribution;
+use crate::door::Driver;
 use crate::latency::Summary;
 use crate::run::Record;
 use crate::worker::second::{self, Second};
@@ -77,6 +78,7 @@ pub(crate) struct Server {
 pub(crate) struct Harness {
     pub(crate) processes: usize,
     pub(crate) threads: usize,
+    pub(crate) driver: Driver,
     pub(crate) light: bool,
     /// Cores that it used, of those that it can use.
     pub(crate) cores: f64,
@@ -232,6 +234,7 @@ impl Harness {
         Self {
             processes: record.harness.processes,
             threads: record.harness.threads,
+            driver: record.harness.driver,
             light: record.harness.light,
             cores: cores / measured(record).count().max(1) as f64,
             usable_cores: record.harness.usable(),

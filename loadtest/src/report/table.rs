@@ -106,12 +106,13 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
     rows.push((
         "load generator",
         format!(
-            "{} {} x {} {}, {} clients; {:.2} of {} cores, woke up {:.1} ms late (p99){made}{busy}",
+            "{} {} x {} {}, {} clients by the {}; {:.2} of {} cores, woke up {:.1} ms late (p99){made}{busy}",
             harness.processes,
             plural("process", "es", harness.processes),
             harness.threads,
             plural("thread", "s", harness.threads),
             if harness.light { "light" } else { "full" },
+            harness.driver.name(),
             harness.cores,
             harness.usable_cores,
             harness.lateness.p99_ms

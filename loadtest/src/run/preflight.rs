@@ -2,6 +2,7 @@
 use anyhow::{Context as _, bail};
 
 use crate::http;
+use crate::node::{self, NodeApi};
 use crate::process::Sample;
 use crate::scenario::Scenario;
 use crate::server::{PathChoice, Server};
@@ -9,19 +10,27 @@ use crate::server::{PathChoice, Server};
 /// A process needs so many for itself: standard streams, the runtime, libraries.
 const OWN_FILES: u64 = 32;
 
-/// Checks the server, its key, its process, and this machine's limits.
+/// Checks the server and its key, or the node and its token, its process, and this machine's limits.
 ///
 /// # Errors
 /// The first thing that is wrong, and what to do.
-pub(crate) async fn check(server: &Server, scenario: &Scenario, processes: usize) -> anyhow::Result<()> {
+pub(crate) async fn check(
+    server: &Server,
+    node: Option<&NodeApi>,
+    scenario: &Scenario,
+    processes: usize,
+) -> anyhow::Result<()> {
     if let Some(pid) = server.server_pid {
         Sample::of(pid)
             .with_context(|| format!("--server-pid {pid}: there is no such process, or it is not yours"))?;
     } else if scenario.thresholds.given_back {
         eprintln!("without --server-pid, the threshold `given_back` is not judged");
     }
-    reachable(server).await?;
-    enough_files(scenario.total(), server.path, processes)
+    match node {
+        Some(node) => node::check(node, scenario).await?,
+        None => reachable(server).await?,
+    }
+    enough_files(scenario.total(), server.path, node.is_some(), processes)
 }
 
 async fn reachable(server: &Server) -> anyhow::Result<()> {
@@ -51,17 +60,19 @@ async fn reachable(server: &Server) -> anyhow::Result<()> {
     }
 }
 
-/// Sockets of one client: a WebSocket, and a UDP socket for each connection.
-fn files_each(path: PathChoice) -> u64 {
-    match path {
-        PathChoice::V1 => 2,
-        PathChoice::V0 | PathChoice::Mixed => 3,
-    }
+/// Sockets of one client: a UDP socket for each connection, and a WebSocket but to the node, whose clients
+/// share a connection.
+fn files_each(path: PathChoice, node: bool) -> u64 {
+    let connections = match path {
+        PathChoice::V1 => 1,
+        PathChoice::V0 | PathChoice::Mixed => 2,
+    };
+    connections + u64::from(!node)
 }
 
-fn enough_files(participants: usize, path: PathChoice, processes: usize) -> anyhow::Result<()> {
+fn enough_files(participants: usize, path: PathChoice, node: bool, processes: usize) -> anyhow::Result<()> {
     let share = participants.div_ceil(processes.max(1)) as u64;
-    let needed = share * files_each(path) + OWN_FILES;
+    let needed = share * files_each(path, node) + OWN_FILES;
     // Up to the hard limit nobody needs to be asked.
     let have = rlimit::increase_nofile_limit(needed).context("cannot read the limit of open files")?;
     judge_files(needed, have, processes)
@@ -89,7 +100,7 @@ mod tests {
         for needle in ["needs 3032", "may have 1024", "ulimit -n 3032", "--processes 4"] {
             assert!(text.contains(needle), "{text}");
         }
-        assert!(enough_files(usize::MAX / 8, PathChoice::V0, 1).is_err());
-        assert!(enough_files(4, PathChoice::V1, 2).is_ok());
+        assert!(enough_files(usize::MAX / 8, PathChoice::V0, false, 1).is_err());
+        assert!(enough_files(4, PathChoice::V1, true, 2).is_ok());
     }
 }

@@ -3,6 +3,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::door::Driver;
 use crate::process::Sample;
 use crate::resources::Cost;
 use crate::scenario::Scenario;
@@ -41,6 +42,8 @@ pub(crate) struct ServerAt {
 pub(crate) struct Harness {
     pub(crate) processes: usize,
     pub(crate) threads: usize,
+    /// The way in.
+    pub(crate) driver: Driver,
     /// Clients had the light media plane.
     pub(crate) light: bool,
     /// That this machine lets us use.

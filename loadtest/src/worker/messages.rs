@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::second::Second;
+use crate::node::Access;
 use crate::scenario::{Scenario, Seat};
 use crate::server::Server;
 
@@ -20,6 +21,8 @@ pub(crate) enum Order {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Assignment {
     pub(crate) server: Server,
+    /// The way to the node, if the load goes straight to it.
+    pub(crate) node: Option<Access>,
     pub(crate) scenario: Scenario,
     pub(crate) seats: Vec<Seat>,
     /// Makes the rooms of this run differ from those of earlier runs.

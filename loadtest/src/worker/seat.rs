@@ -12,15 +12,17 @@ use super::floor::Event;
 use super::participant::{Participant, Sends};
 use super::receiver::Receiver;
 use super::tally::Tally;
+use crate::door::{Door, room_name};
 use crate::scenario::{Group, Media, Scenario, Seat};
-use crate::server::Server;
+use crate::server::PathChoice;
 
 /// A client that outlives the load by this ends by itself.
 const SPARE: Duration = Duration::from_secs(600);
 
 /// What all seats of a worker share.
 pub(crate) struct Context {
-    pub(crate) server: Server,
+    pub(crate) door: Door,
+    pub(crate) path: PathChoice,
     pub(crate) scenario: Scenario,
     pub(crate) run: String,
     pub(crate) plane: Plane,
@@ -67,7 +69,7 @@ impl Context {
 
     async fn join(&self, seat: &Seat, id: usize, visit: u32) -> anyhow::Result<(Participant, Duration)> {
         let group = &self.scenario.groups[seat.group];
-        let room = format!("load-{}-{}", self.run, seat.room);
+        let room = room_name(&self.run, seat.room);
         let identity = match visit {
             0 => format!("{}-{}", group.name, seat.member),
             visit => format!("{}-{}-again-{visit}", group.name, seat.member),
@@ -75,7 +77,7 @@ impl Context {
         let who = format!("{identity} of {room}");
         let receiver = Receiver::new(self.tally.clone(), id);
         let options = Options {
-            path: self.server.path.of(id),
+            path: self.path.of(id),
             auto_subscribe: group.receive == Media::All,
             // Who asks for sizes begins with the lowest layer, as players do.
             adaptive_stream: !group.sizes.is_empty(),
@@ -84,7 +86,7 @@ impl Context {
             observer: Some(receiver.observer()),
             ..Options::default()
         };
-        let client = self.server.join(&room, &identity, options).await.with_context(|| who.clone())?;
+        let client = self.door.join(&room, &identity, options).await.with_context(|| who.clone())?;
         let took = client.with_stats(|stats| stats.joined_after);
         let sends = publish(&client, group).await.with_context(|| who)?;
         Ok((Participant::new(id, client, receiver, group.clone(), sends), took))

@@ -29,6 +29,9 @@ use crate::socket::Socket;
 
 const FEEDBACK: Duration = Duration::from_millis(50);
 const REPORTS: Duration = Duration::from_secs(1);
+/// The stream that probes for bandwidth before there is media to send, by convention. It carries nothing, and
+/// its numbers are no track's.
+const PROBES: u32 = 0;
 /// Streams of one connection at most; more are ignored.
 const MOST_STREAMS: usize = 2_048;
 /// Blocks of one report (RFC 3550 section 6.4.1).
@@ -156,6 +159,9 @@ impl Light {
             self.arrivals.see(sequence, now);
         }
         let clock = *self.negotiated.clocks.get(&header.payload_type)?;
+        if header.ssrc == PROBES {
+            return None;
+        }
         if !self.incoming.contains_key(&header.ssrc) {
             let mid = Mid::from(std::str::from_utf8(header.mid?).ok()?);
             if self.incoming.len() < MOST_STREAMS {
