@@ -18,6 +18,7 @@
 //! # }
 //! ```
 mod gaps;
+mod impair;
 mod light;
 mod media;
 mod peer;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use impair::{Fates, Impaired, Impairment, Link};
 pub use media::{AudioShape, LayerShape, VideoShape};
 pub use stamp::Stamp;
 pub use stats::{DataSeen, Ended, PublishedStats, ReceivedStats, Stats};
@@ -120,6 +122,8 @@ pub struct Options {
     pub observer: Option<Observer>,
     /// Who handles media.
     pub plane: Plane,
+    /// A worse network for media and data than there is.
+    pub impairment: Impairment,
 }
 
 impl Default for Options {
@@ -133,6 +137,7 @@ impl Default for Options {
             stall_handshake: false,
             observer: None,
             plane: Plane::Full,
+            impairment: Impairment::default(),
         }
     }
 }

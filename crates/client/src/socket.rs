@@ -1,13 +1,17 @@
-//! A client's UDP socket: trains of datagrams in and out, where the kernel can.
+//! A client's UDP socket: trains of datagrams in and out, where the kernel can. An impaired network may stand before it.
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+
+use crate::impair::{Datagram, Lane, Network};
 
 /// Messages taken by one call; each may be a train.
 const SLOTS: usize = 4;
@@ -23,14 +27,18 @@ pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Only if that way is impaired.
+    up: Option<Mutex<Lane>>,
+    down: Option<Mutex<Lane>>,
 }
 
 impl Socket {
-    pub(crate) async fn bind(ip: IpAddr) -> anyhow::Result<Self> {
+    pub(crate) async fn bind(ip: IpAddr, network: Option<&Network>) -> anyhow::Result<Self> {
         let io = UdpSocket::bind(SocketAddr::new(ip, 0)).await.context("no UDP socket")?;
         let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
         let local = io.local_addr()?;
-        Ok(Self { io, state, local })
+        let (up, down) = (network.and_then(Network::up), network.and_then(Network::down));
+        Ok(Self { io, state, local, up: up.map(Mutex::new), down: down.map(Mutex::new) })
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
@@ -77,8 +85,55 @@ impl Socket {
         })
     }
 
-    /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it.
+    /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it; an impaired way
+    /// takes everything, see [`flush`](Self::flush).
     pub(crate) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        let Some(up) = &self.up else { return self.transmit(destination, contents, segment) };
+        let (mut up, now) = (lock(up), Instant::now());
+        for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
+            up.push(now, destination, datagram);
+        }
+        true
+    }
+
+    /// Hands the kernel what has come through an impaired way up. Returns how many datagrams it did not take.
+    pub(crate) fn flush(&self) -> u64 {
+        let Some(up) = &self.up else { return 0 };
+        let (mut up, now) = (lock(up), Instant::now());
+        let mut unsent = 0;
+        while let Some(datagram) = up.pop(now) {
+            unsent += u64::from(!self.transmit(datagram.other, &datagram.contents, None));
+        }
+        unsent
+    }
+
+    /// Whether what is received must go through an impaired way down: [`take_in`](Self::take_in) instead of
+    /// [`receive`](Self::receive).
+    pub(crate) fn receives_later(&self) -> bool {
+        self.down.is_some()
+    }
+
+    /// Puts what waits on its impaired way down.
+    pub(crate) fn take_in(&self, now: Instant) -> anyhow::Result<()> {
+        let Some(down) = &self.down else { return Ok(()) };
+        let mut down = lock(down);
+        self.receive(|from, datagram| {
+            down.push(now, from, datagram);
+            Ok(())
+        })
+    }
+
+    /// The next datagram that has come through an impaired way down.
+    pub(crate) fn arrived(&self, now: Instant) -> Option<Datagram> {
+        lock(self.down.as_ref()?).pop(now)
+    }
+
+    /// When the next datagram comes out of an impaired way.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        [&self.up, &self.down].into_iter().flatten().filter_map(|lane| lock(lane).due()).min()
+    }
+
+    fn transmit(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
         let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
         let socket = UdpSockRef::from(&self.io);
         self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
@@ -88,4 +143,9 @@ impl Socket {
     pub(crate) fn longest_train(&self) -> usize {
         self.state.max_gso_segments().max(1)
     }
+}
+
+/// Never waits: a socket belongs to one task. It is there because that task may move between threads.
+fn lock(lane: &Mutex<Lane>) -> MutexGuard<'_, Lane> {
+    lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
