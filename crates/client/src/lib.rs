@@ -17,6 +17,7 @@
 //! # Ok(())
 //! # }
 //! ```
+mod dtx;
 mod gaps;
 mod impair;
 mod light;
@@ -37,6 +38,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use dtx::Dtx;
 pub use impair::{Fates, Impaired, Impairment, Link};
 pub use media::{AudioShape, LayerShape, VideoShape};
 pub use stamp::Stamp;

@@ -207,6 +207,8 @@ pub struct PublishedStats {
     pub key_frame_requests: u64,
     /// Packets that could not be handed to the connection.
     pub unsent: u64,
+    /// Media that was due and is left out, as the client was held up for too long to make up for it.
+    pub skipped: Duration,
 }
 
 /// A data message as received.

@@ -323,8 +323,9 @@ impl Task {
                 self.say(Request::TrackSetting(settings)).await?;
             }
             Command::Mute(sid, muted) => {
+                let now = Instant::now();
                 for publication in self.publications.iter_mut().filter(|one| one.sid == sid) {
-                    publication.muted = muted;
+                    publication.mute(muted, now);
                     publication.want_key_frame(None);
                 }
                 self.say(Request::Mute(proto::MuteTrackRequest { sid, muted })).await?;
