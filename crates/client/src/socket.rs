@@ -149,3 +149,96 @@ impl Socket {
 fn lock(lane: &Mutex<Lane>) -> MutexGuard<'_, Lane> {
     lane.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::impair::{Impairment, Link};
+
+    const DELAY: Duration = Duration::from_millis(20);
+    const PATIENCE: Duration = Duration::from_secs(10);
+
+    async fn socket(up: Duration, down: Duration) -> Socket {
+        let link = |delay| Link { delay, ..Link::default() };
+        let impairment = Impairment { up: link(up), down: link(down), seed: 0 };
+        let network = Network::new(&impairment, Instant::now());
+        let socket = Socket::bind(std::net::Ipv4Addr::LOCALHOST.into(), network.as_ref()).await.unwrap();
+        socket.io.writable().await.unwrap();
+        socket
+    }
+
+    /// Three datagrams, as one train where the kernel can.
+    fn send_train(from: &Socket, to: &Socket) {
+        if from.longest_train() >= 3 {
+            assert!(from.send(to.local(), b"first.secondthird.", Some(6)));
+            return;
+        }
+        for datagram in [b"first.", b"second", b"third."] {
+            assert!(from.send(to.local(), datagram, None));
+        }
+    }
+
+    /// What comes, one by one, until there are three.
+    async fn three(socket: &Socket) -> Vec<String> {
+        let mut came = Vec::new();
+        while came.len() < 3 {
+            tokio::time::timeout(PATIENCE, socket.io.readable()).await.unwrap().unwrap();
+            let take = |_, datagram: &mut [u8]| {
+                came.push(String::from_utf8_lossy(datagram).into_owned());
+                Ok(())
+            };
+            socket.receive(take).unwrap();
+        }
+        came
+    }
+
+    #[tokio::test]
+    async fn a_train_enters_an_impaired_way_up_in_datagrams() {
+        let (one, other) =
+            (socket(DELAY, Duration::ZERO).await, socket(Duration::ZERO, Duration::ZERO).await);
+        let sent = Instant::now();
+        send_train(&one, &other);
+        let due = one.due().unwrap();
+        assert!(due >= sent + DELAY);
+        tokio::time::sleep_until(due.into()).await;
+        while one.due().is_some() {
+            assert_eq!(one.flush(), 0);
+            assert!(sent.elapsed() < PATIENCE, "nothing becomes due");
+        }
+        assert_eq!(three(&other).await, ["first.", "second", "third."]);
+    }
+
+    #[tokio::test]
+    async fn a_train_enters_an_impaired_way_down_in_datagrams() {
+        let (one, other) =
+            (socket(Duration::ZERO, Duration::ZERO).await, socket(Duration::ZERO, DELAY).await);
+        let sent = Instant::now();
+        send_train(&one, &other);
+        assert!(other.receives_later() && !one.receives_later());
+        let mut came = Vec::new();
+        while came.len() < 3 {
+            assert!(sent.elapsed() < PATIENCE, "{came:?}");
+            let due = other.due().unwrap_or(Instant::now() + DELAY);
+            tokio::select! {
+                ready = other.io.readable() => ready.unwrap(),
+                () = tokio::time::sleep_until(due.into()) => {}
+            }
+            let now = Instant::now();
+            other.take_in(now).unwrap();
+            came.extend(std::iter::from_fn(|| other.arrived(now)).map(|datagram| datagram.contents));
+        }
+        assert!(sent.elapsed() >= DELAY);
+        assert_eq!(came, [b"first.", b"second", b"third."]);
+    }
+
+    #[tokio::test]
+    async fn without_an_impaired_way_a_train_leaves_at_once() {
+        let (one, other) =
+            (socket(Duration::ZERO, Duration::ZERO).await, socket(Duration::ZERO, Duration::ZERO).await);
+        send_train(&one, &other);
+        assert_eq!((one.due(), one.flush()), (None, 0));
+        assert_eq!(three(&other).await, ["first.", "second", "third."]);
+    }
+}

@@ -238,7 +238,7 @@ impl Participant {
         own.unsent += unsent - std::mem::replace(&mut self.counted.unsent, unsent);
         let elapsed = self.counted.at.replace(now).map(|at| now.duration_since(at).as_secs_f64());
         let audio = audio_packets - std::mem::replace(&mut self.counted.audio_packets, audio_packets);
-        let skipped = skipped - std::mem::replace(&mut self.counted.audio_skipped, skipped);
+        let skipped = skipped.saturating_sub(std::mem::replace(&mut self.counted.audio_skipped, skipped));
         let video = video_bytes - std::mem::replace(&mut self.counted.video_bytes, video_bytes);
         let uneven = std::mem::replace(&mut self.turns.uneven, false) || self.turns.muted;
         if let Some(elapsed) = elapsed {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::line::Line;
 
-/// Bytes under way at most: what 10 Mbit/s bring in more than three seconds. More is dropped and counted.
+/// Bytes of memory under way at most: what 10 Mbit/s bring in about three seconds. More is dropped and counted.
 const MOST_BYTES: usize = 4 << 20;
 
 /// A datagram, and the other end's address.
@@ -16,38 +16,47 @@ pub(crate) struct Datagram {
     pub(crate) contents: Vec<u8>,
 }
 
+impl Datagram {
+    /// What a datagram with so many bytes takes.
+    fn memory(bytes: usize) -> usize {
+        size_of::<Self>() + bytes
+    }
+}
+
 pub(crate) struct Lane {
     /// All sockets of a client share it.
     line: Arc<Mutex<Line>>,
     /// In the order of arrival.
     under_way: VecDeque<Datagram>,
-    bytes: usize,
+    /// That they take.
+    memory: usize,
 }
 
 impl Lane {
     pub(crate) fn new(line: Arc<Mutex<Line>>) -> Self {
-        Self { line, under_way: VecDeque::new(), bytes: 0 }
+        Self { line, under_way: VecDeque::new(), memory: 0 }
     }
 
     /// A datagram enters.
     pub(crate) fn push(&mut self, now: Instant, other: SocketAddr, contents: &[u8]) {
+        let memory = self.memory + Datagram::memory(contents.len());
         let arrives = {
             let mut line = self.line();
             let Some(arrives) = line.admit(now, contents.len()) else { return };
-            if self.bytes + contents.len() > MOST_BYTES {
+            if memory > MOST_BYTES {
                 line.overflowed();
                 return;
             }
             arrives
         };
-        self.bytes += contents.len();
+        self.memory = memory;
         self.under_way.push_back(Datagram { arrives, other, contents: contents.to_vec() });
     }
 
     /// The next that has arrived by now.
     pub(crate) fn pop(&mut self, now: Instant) -> Option<Datagram> {
         let next = self.under_way.pop_front_if(|next| next.arrives <= now)?;
-        self.bytes -= next.contents.len();
+        self.memory -= Datagram::memory(next.contents.len());
         Some(next)
     }
 
@@ -87,7 +96,7 @@ mod tests {
         assert_eq!((&*first.contents, first.other), (&b"first"[..], other));
         assert!(lane.pop(due).is_none());
         assert_eq!(lane.pop(due + Duration::from_millis(1)).unwrap().contents, b"second");
-        assert_eq!((lane.due(), lane.bytes), (None, 0));
+        assert_eq!((lane.due(), lane.memory), (None, 0));
     }
 
     #[test]
@@ -98,7 +107,7 @@ mod tests {
             lane.push(now, ([127, 0, 0, 1], 9).into(), &[0; 1_000]);
         }
         let kept = lane.under_way.len();
-        assert_eq!(kept, MOST_BYTES / 1_000);
+        assert_eq!(kept, MOST_BYTES / Datagram::memory(1_000));
         let fates = line::fates(&lane.line);
         assert_eq!((fates.passed, fates.dropped), (kept as u64, 10_000 - kept as u64));
     }
