@@ -1,6 +1,7 @@
 //! What a load is: read from TOML, changed from the command line, checked before anything starts.
 mod builtin;
 mod file;
+mod network;
 mod overrides;
 mod plan;
 mod units;

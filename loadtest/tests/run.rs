@@ -135,6 +135,35 @@ fn what_does_not_hold_decides_the_exit_code() {
 }
 
 #[test]
+fn what_is_lost_on_purpose_is_told_apart() {
+    let server = Server::start();
+    let folder = tempfile::tempdir().unwrap();
+    let [json, html] = ["r.json", "r.html"].map(|name| folder.path().join(name));
+    let output = loadtest()
+        .args(["run", "fanout", "--light", "--participants", "3", "--duration", "4s", "--ramp", "0s"])
+        .args(["--set", "viewers.network.down.loss=10 %", "--set", "viewers.network.delay=30ms"])
+        .args(["--set", "publisher.audio.dtx=true", "--set", "thresholds.latency_p99=5s"])
+        .args(["--set", "thresholds.loss_percent=50", "--url", &server.url()])
+        .args(["--json", json.to_str().unwrap(), "--report", html.to_str().unwrap()])
+        .output()
+        .unwrap();
+    let told = text(&output);
+    assert!(told.contains("lost on purpose"), "{told}");
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(&json).unwrap()).unwrap();
+    let number =
+        |path: &str| report.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path}"));
+    let (lost, on_purpose) = (number("/media/lost"), number("/media/impaired/down/lost"));
+    assert!(lost > 0.0 && on_purpose > 0.0, "{told}");
+    assert_eq!((number("/media/impaired/up/lost"), number("/media/impaired/down/dropped")), (0.0, 0.0));
+    assert!(number("/media/impaired/up/passed") > 0.0);
+    assert!(number("/times/video_latency/p50_ms") >= 29.5, "{told}");
+    // Silence is no media that was not made.
+    assert!(number("/harness/made_percent") > 50.0, "{told}");
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.contains("<th>lost on purpose</th>") && page.contains("datagrams lost on purpose"));
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_before_anything_starts() {
     let output = loadtest().args(["run", "fanout", "--url", "ws://127.0.0.1:9"]).output().unwrap();
     let told = text(&output);

@@ -20,7 +20,9 @@
 //! # Ok(())
 //! # }
 //! ```
+mod dtx;
 mod gaps;
+mod impair;
 mod light;
 mod media;
 mod peer;
@@ -39,6 +41,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow, bail};
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use dtx::Dtx;
+pub use impair::{Fates, Impaired, Impairment, Link};
 pub use media::{AudioShape, LayerShape, VideoShape};
 pub use signal::Signalling;
 pub use stamp::Stamp;
@@ -125,6 +129,8 @@ pub struct Options {
     pub observer: Option<Observer>,
     /// Who handles media.
     pub plane: Plane,
+    /// A worse network for media and data than there is.
+    pub impairment: Impairment,
 }
 
 impl Default for Options {
@@ -138,6 +144,7 @@ impl Default for Options {
             stall_handshake: false,
             observer: None,
             plane: Plane::Full,
+            impairment: Impairment::default(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::{Rng as _, RngExt as _};
 
+use crate::dtx::Dtx;
 use crate::stamp::{Stamp, now_us};
 
 /// Payload bytes of a video packet at most: with headers and SRTP this stays below 1,200 (RFC 8831's safe size).
@@ -32,11 +33,13 @@ pub struct AudioShape {
     pub bytes: (usize, usize),
     /// Level as RFC 6464 has it: 0 is loudest, 127 silent.
     pub level: u8,
+    /// Talks in spurts, and pauses as Opus DTX does; without it, talks all the time.
+    pub dtx: Option<Dtx>,
 }
 
 impl Default for AudioShape {
     fn default() -> Self {
-        Self { bytes: (80, 160), level: 30 }
+        Self { bytes: (80, 160), level: 30, dtx: None }
     }
 }
 
@@ -47,6 +50,15 @@ impl AudioShape {
         let mut rng = rand::rng();
         let least = Stamp::SIZE + 1;
         let size = rng.random_range(self.bytes.0.max(least)..=self.bytes.1.max(self.bytes.0).max(least));
+        Self::packet(size, counter)
+    }
+
+    /// What stands for silence: a frame without content (RFC 6716 section 3.2.1), which is its first byte alone.
+    pub(crate) fn comfort(counter: u32) -> Vec<u8> {
+        Self::packet(Stamp::SIZE + 1, counter)
+    }
+
+    fn packet(size: usize, counter: u32) -> Vec<u8> {
         let mut payload = Vec::with_capacity(size);
         fill(&mut payload, size - Stamp::SIZE);
         // RFC 6716 section 3.1: CELT, fullband, 20 ms, mono, one frame.
@@ -223,6 +235,7 @@ mod tests {
             assert!((80..=160).contains(&payload.len()));
             assert_eq!(Stamp::read(&payload).unwrap().counter, counter);
         }
-        assert_eq!(AudioShape { bytes: (0, 0), level: 0 }.payload(0).len(), Stamp::SIZE + 1);
+        assert_eq!(AudioShape::comfort(7).len(), Stamp::SIZE + 1);
+        assert_eq!(AudioShape { bytes: (0, 0), ..AudioShape::default() }.payload(0).len(), Stamp::SIZE + 1);
     }
 }

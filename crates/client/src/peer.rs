@@ -1,6 +1,6 @@
 //! One PeerConnection: `str0m` in RTP mode, and its offers and answers. Media may be a light plane's instead.
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use anyhow::Context as _;
@@ -12,10 +12,11 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
 
-use crate::Plane;
+use crate::impair::Network;
 use crate::light::{Heard, Light, ToSend};
 use crate::receive::Packet;
 use crate::socket::Socket;
+use crate::{Options, Plane};
 
 /// Channels that a client opens towards the server.
 const CHANNELS: [(&str, bool); 3] = [("_reliable", true), ("_lossy", false), ("_data_track", false)];
@@ -53,6 +54,8 @@ pub(crate) struct Peer {
     light: Option<Light>,
     /// Every received packet is opened.
     all_opened: bool,
+    /// Takes no part in the server's DTLS.
+    stalls: bool,
     /// When the session wants to be called.
     timeout: Instant,
     pub(crate) channels: HashMap<String, ChannelId>,
@@ -74,10 +77,12 @@ impl Peer {
     pub(crate) async fn new(
         target: proto::SignalTarget,
         bind: IpAddr,
-        plane: Plane,
+        options: &Options,
+        network: Option<&Network>,
         now: Instant,
     ) -> anyhow::Result<Self> {
-        let socket = Socket::bind(bind).await?;
+        let plane = options.plane;
+        let socket = Socket::bind(bind, network).await?;
         let (mut rtc, ear) = sluice_dtls::listening(|| {
             RtcConfig::new()
                 .set_crypto_provider(std::sync::Arc::new(sluice_dtls::provider()))
@@ -99,6 +104,7 @@ impl Peer {
             socket,
             light,
             all_opened: plane != Plane::Light(crate::Opened::Sample),
+            stalls: options.stall_handshake,
             timeout: now,
             channels: HashMap::new(),
             sending: HashMap::new(),
@@ -214,7 +220,7 @@ impl Peer {
     /// When to be called again.
     pub(crate) fn due(&self) -> Instant {
         let light = self.light.as_ref().and_then(Light::due);
-        light.map_or(self.timeout, |at| at.min(self.timeout))
+        light.into_iter().chain(self.socket.due()).fold(self.timeout, Instant::min)
     }
 
     /// Whether packets can be sent.
@@ -251,61 +257,57 @@ impl Peer {
     }
 
     /// Takes a few trains of datagrams from the socket, and lets the connection speak.
-    /// `dtls` off: ignores DTLS.
-    pub(crate) fn receive(&mut self, dtls: bool, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
-        let Self { rtc, socket, light, tracks, by_ssrc, timeout, all_opened, .. } = self;
+    pub(crate) fn receive(&mut self, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
         let now = Instant::now();
-        let local = socket.local();
-        socket.receive(|from, datagram| {
-            // RFC 7983: the first byte tells protocols apart.
-            match (datagram.first(), &mut *light) {
-                (Some(20..=63), _) if !dtls => return Ok(()),
-                (Some(20..=63), Some(light)) => light.set_remote(from),
-                (Some(128..=191), Some(light)) => {
-                    // Media may follow the handshake in the same train.
-                    light.ready()?;
-                    match light.receive(datagram, now) {
-                        Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload } => {
-                            let (at, all_opened) = (now, *all_opened);
-                            let packet =
-                                Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
-                            say(Said::Packet(tracks.get(&mid).map(String::as_str), packet));
-                        }
-                        Heard::KeyFrames(streams) => {
-                            streams.into_iter().for_each(|(mid, rid)| say(Said::KeyFrame(mid, rid)));
-                        }
-                        Heard::Nothing => {}
-                    }
-                    return Ok(());
-                }
-                _ => {}
-            }
-            let Ok(receive) = Receive::new(Protocol::Udp, from, local, datagram) else { return Ok(()) };
-            let input = Input::Receive(now, receive);
-            if rtc.accepts(&input) {
-                rtc.handle_input(input)?;
-                // After each: str0m holds one received packet, and the next would take its place.
-                *timeout = drain(rtc, socket, light.is_some(), tracks, by_ssrc, say)?;
-            }
-            Ok(())
-        })
+        if self.socket.receives_later() {
+            self.socket.take_in(now)?;
+            return self.deliver(now, say);
+        }
+        let mut session = self.session(now);
+        session.socket.receive(|from, datagram| session.take(from, datagram, say))
+    }
+
+    /// Takes what has come through an impaired network by now.
+    fn deliver(&mut self, now: Instant, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
+        while let Some(mut datagram) = self.socket.arrived(now) {
+            self.session(now).take(datagram.other, &mut datagram.contents, say)?;
+        }
+        Ok(())
+    }
+
+    fn session(&mut self, now: Instant) -> Session<'_> {
+        let Self { rtc, socket, light, tracks, by_ssrc, timeout, all_opened, stalls, .. } = self;
+        Session {
+            rtc,
+            socket,
+            light,
+            tracks,
+            by_ssrc,
+            timeout,
+            all_opened: *all_opened,
+            stalls: *stalls,
+            now,
+        }
     }
 
     /// Moves time on and lets the connection speak. To be called when it is [`due`](Self::due), or after a write.
     pub(crate) fn poll(&mut self, now: Instant, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
+        self.deliver(now, say)?;
         let Self { rtc, socket, light, tracks, by_ssrc, timeout, .. } = self;
         if *timeout <= now {
             rtc.handle_input(Input::Timeout(now))?;
             *timeout = drain(rtc, socket, light.is_some(), tracks, by_ssrc, say)?;
         }
+        let mut unsent = 0;
         if let Some(light) = light
             && light.ready()?
         {
             light.tick(now);
-            let unsent = light.flush(socket);
-            if unsent > 0 {
-                say(Said::Unsent(unsent));
-            }
+            unsent += light.flush(socket);
+        }
+        unsent += socket.flush();
+        if unsent > 0 {
+            say(Said::Unsent(unsent));
         }
         Ok(())
     }
@@ -313,6 +315,63 @@ impl Peer {
     /// Something else than time was told to the session, which may have to say something now.
     pub(crate) fn touch(&mut self) {
         self.timeout = Instant::now();
+    }
+}
+
+/// What takes part when a datagram is taken.
+struct Session<'a> {
+    rtc: &'a mut Rtc,
+    socket: &'a Socket,
+    light: &'a mut Option<Light>,
+    tracks: &'a HashMap<Mid, String>,
+    by_ssrc: &'a mut HashMap<Ssrc, String>,
+    timeout: &'a mut Instant,
+    all_opened: bool,
+    stalls: bool,
+    now: Instant,
+}
+
+impl Session<'_> {
+    fn take(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        say: &mut dyn FnMut(Said<'_>),
+    ) -> anyhow::Result<()> {
+        let now = self.now;
+        // RFC 7983: the first byte tells protocols apart.
+        match (datagram.first(), &mut *self.light) {
+            (Some(20..=63), _) if self.stalls => return Ok(()),
+            (Some(20..=63), Some(light)) => light.set_remote(from),
+            (Some(128..=191), Some(light)) => {
+                // Media may follow the handshake in the same train.
+                light.ready()?;
+                match light.receive(datagram, now) {
+                    Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload } => {
+                        let (at, all_opened) = (now, self.all_opened);
+                        let packet =
+                            Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
+                        say(Said::Packet(self.tracks.get(&mid).map(String::as_str), packet));
+                    }
+                    Heard::KeyFrames(streams) => {
+                        streams.into_iter().for_each(|(mid, rid)| say(Said::KeyFrame(mid, rid)));
+                    }
+                    Heard::Nothing => {}
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let local = self.socket.local();
+        let Ok(receive) = Receive::new(Protocol::Udp, from, local, datagram) else { return Ok(()) };
+        let input = Input::Receive(now, receive);
+        if self.rtc.accepts(&input) {
+            self.rtc.handle_input(input)?;
+            // After each: str0m holds one received packet, and the next would take its place.
+            *self.timeout =
+                drain(self.rtc, self.socket, self.light.is_some(), self.tracks, self.by_ssrc, say)?;
+        }
+        Ok(())
     }
 }
 
@@ -406,7 +465,8 @@ mod tests {
 
     async fn peer() -> Peer {
         let local = std::net::Ipv4Addr::LOCALHOST.into();
-        Peer::new(proto::SignalTarget::Publisher, local, Plane::Full, Instant::now()).await.unwrap()
+        let options = Options::default();
+        Peer::new(proto::SignalTarget::Publisher, local, &options, None, Instant::now()).await.unwrap()
     }
 
     #[test]

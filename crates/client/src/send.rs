@@ -5,6 +5,7 @@ use rand::RngExt as _;
 use sluice_livekit_proto as proto;
 use str0m::media::{MediaKind, Mid, Rid};
 
+use crate::dtx::{Frame, Spurts};
 use crate::light::ToSend;
 use crate::media::{AudioShape, Frames, VideoShape};
 use crate::peer::Peer;
@@ -13,11 +14,16 @@ use crate::stats::PublishedStats;
 /// A client that was held up sends this many frames at once, and then goes on from now: no endless catching up.
 const MOST_AT_ONCE: u32 = 5;
 
+/// A level of silence (RFC 6464).
+const SILENT: u8 = 127;
+/// Without DTX: one spurt that nobody saw begin.
+const TALKS_ON: Frame = Frame::Speech { first: false };
+
 /// A track that we send.
 pub(crate) struct Publication {
     pub(crate) sid: String,
     pub(crate) mid: Mid,
-    pub(crate) muted: bool,
+    muted: bool,
     due: Instant,
     interval: Duration,
     began: Instant,
@@ -26,7 +32,8 @@ pub(crate) struct Publication {
 }
 
 enum Media {
-    Audio(AudioShape),
+    /// With its pauses, if it makes some.
+    Audio(AudioShape, Option<Box<Spurts>>),
     Video,
 }
 
@@ -60,7 +67,8 @@ impl Stream {
 
 impl Publication {
     pub(crate) fn audio(sid: String, mid: Mid, shape: AudioShape, now: Instant) -> Self {
-        Self::new(sid, mid, AudioShape::INTERVAL, now, vec![Stream::new(None, None)], Media::Audio(shape))
+        let media = Media::Audio(shape, shape.dtx.map(|dtx| Box::new(Spurts::new(dtx))));
+        Self::new(sid, mid, AudioShape::INTERVAL, now, vec![Stream::new(None, None)], media)
     }
 
     pub(crate) fn video(sid: String, mid: Mid, shape: &VideoShape, now: Instant) -> Self {
@@ -90,6 +98,12 @@ impl Publication {
         (!self.muted).then_some(self.due)
     }
 
+    /// What is due while it is muted is not made up for later.
+    pub(crate) fn mute(&mut self, muted: bool, now: Instant) {
+        self.muted = muted;
+        self.due = self.due.max(now);
+    }
+
     /// Makes the next frame of one layer, or of all, a key frame.
     pub(crate) fn want_key_frame(&mut self, rid: Option<Rid>) {
         for stream in self.streams.iter_mut().filter(|stream| rid.is_none() || stream.rid == rid) {
@@ -101,12 +115,13 @@ impl Publication {
 
     /// Writes what is due.
     pub(crate) fn send(&mut self, peer: &mut Peer, now: Instant, stats: &mut PublishedStats) {
-        let Some(pt) = payload_type(peer, self.mid, matches!(self.media, Media::Audio(_))) else { return };
+        let Some(pt) = payload_type(peer, self.mid, matches!(self.media, Media::Audio(..))) else { return };
         for _ in 0..MOST_AT_ONCE {
             if self.due > now {
                 return;
             }
             let elapsed = self.due.saturating_duration_since(self.began);
+            let mut wait = self.interval;
             for stream in &mut self.streams {
                 let Some(ssrc) = stream.ssrc(peer, self.mid) else { continue };
                 let mut packet = ToSend {
@@ -120,12 +135,19 @@ impl Publication {
                     level: None,
                     payload: &[],
                 };
-                match &self.media {
-                    Media::Audio(shape) => {
-                        let payload = shape.payload(stream.counter);
+                match &mut self.media {
+                    Media::Audio(shape, spurts) => {
+                        let frame;
+                        (frame, wait) =
+                            spurts.as_mut().map_or((TALKS_ON, wait), |spurts| spurts.next(elapsed));
+                        let (payload, level) = match frame {
+                            Frame::Speech { .. } => (shape.payload(stream.counter), shape.level),
+                            Frame::Comfort => (AudioShape::comfort(stream.counter), SILENT),
+                        };
                         stream.counter = stream.counter.wrapping_add(1);
                         packet.timestamp = stream.offset.wrapping_add(ticks(elapsed, 48_000));
-                        packet.level = Some((shape.level, shape.level < 127));
+                        packet.level = Some((level, level < SILENT));
+                        packet.marker = frame == Frame::Speech { first: true };
                         write(peer, now, stream, ToSend { payload: &payload, ..packet }, stats);
                     }
                     Media::Video => {
@@ -141,8 +163,9 @@ impl Publication {
                     }
                 }
             }
-            self.due += self.interval;
+            self.due += wait;
         }
+        stats.skipped += now.saturating_duration_since(self.due);
         self.due = self.due.max(now);
     }
 }

@@ -6,6 +6,7 @@ use hdrhistogram::Histogram;
 use sluice_livekit_proto as proto;
 
 use crate::gaps::Gaps;
+use crate::impair::Impaired;
 
 /// Data messages kept for tests; older ones are dropped and counted.
 pub(crate) const KEPT_DATA: usize = 1_024;
@@ -39,6 +40,8 @@ pub struct Stats {
     pub stray_packets: u64,
     /// Datagrams that the socket did not take.
     pub unsent_datagrams: u64,
+    /// Datagrams of the impaired network, see [`Options::impairment`](crate::Options::impairment).
+    pub impaired: Impaired,
     /// The newest level per speaking participant.
     pub speakers: BTreeMap<String, f32>,
     /// Offers and answers that went through.
@@ -62,6 +65,7 @@ impl Stats {
             data_received: 0,
             stray_packets: 0,
             unsent_datagrams: 0,
+            impaired: Impaired::default(),
             speakers: BTreeMap::new(),
             negotiations: 0,
             ended: None,
@@ -203,6 +207,8 @@ pub struct PublishedStats {
     pub key_frame_requests: u64,
     /// Packets that could not be handed to the connection.
     pub unsent: u64,
+    /// Media that was due and is left out, as the client was held up for too long to make up for it.
+    pub skipped: Duration,
 }
 
 /// A data message as received.

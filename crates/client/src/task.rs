@@ -10,6 +10,7 @@ use str0m::Event;
 use str0m::media::{MediaKind, Mid, Rid};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::impair::Network;
 use crate::media::{AudioShape, VideoShape};
 use crate::peer::{Change, Peer, Said};
 use crate::send::{Publication, announcement};
@@ -65,6 +66,8 @@ pub(crate) struct Task {
     options: Options,
     me: proto::ParticipantInfo,
     peers: Vec<Peer>,
+    /// Between the connections and their sockets, if it is impaired.
+    network: Option<Network>,
     publications: Vec<Publication>,
     pending: HashMap<String, Pending>,
     waiting: VecDeque<WaitingData>,
@@ -90,13 +93,14 @@ impl Task {
         inbox: mpsc::Receiver<Command>,
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
-        let mut publisher = Peer::new(proto::SignalTarget::Publisher, bind, options.plane, now).await?;
+        let network = Network::new(&options.impairment, now);
+        let peer = |target| Peer::new(target, bind, &options, network.as_ref(), now);
+        let mut publisher = peer(proto::SignalTarget::Publisher).await?;
         publisher.want(Change::Channels);
         let mut peers = Vec::new();
         match options.path {
             Path::V0 if join.subscriber_primary => {
-                let subscriber = Peer::new(proto::SignalTarget::Subscriber, bind, options.plane, now).await?;
-                peers = vec![publisher, subscriber];
+                peers = vec![publisher, peer(proto::SignalTarget::Subscriber).await?];
             }
             Path::V0 => peers.push(publisher),
             Path::V1 => {
@@ -109,6 +113,7 @@ impl Task {
             signal: Some(signal),
             me: join.participant.clone().context("no participant")?,
             peers,
+            network,
             publications: Vec::new(),
             pending: HashMap::new(),
             waiting: VecDeque::new(),
@@ -159,8 +164,7 @@ impl Task {
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         tokio::select! {
             index = readable(&self.peers) => {
-                let (dtls, index) = (!self.options.stall_handshake, index?);
-                self.hear(index, |peer, say| peer.receive(dtls, say))?;
+                self.hear(index?, Peer::receive)?;
             }
             message = signal.next() => {
                 let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
@@ -237,6 +241,9 @@ impl Task {
         let mut spoken = Ok(());
         self.stats.send_if_modified(|stats| {
             spoken = speak(peer, &mut |said| heard.take(stats, observer, said));
+            if let Some(network) = &self.network {
+                stats.impaired = network.counted();
+            }
             heard.packets
         });
         spoken.map_err(media_failed)?;
@@ -316,8 +323,9 @@ impl Task {
                 self.say(Request::TrackSetting(settings)).await?;
             }
             Command::Mute(sid, muted) => {
+                let now = Instant::now();
                 for publication in self.publications.iter_mut().filter(|one| one.sid == sid) {
-                    publication.muted = muted;
+                    publication.mute(muted, now);
                     publication.want_key_frame(None);
                 }
                 self.say(Request::Mute(proto::MuteTrackRequest { sid, muted })).await?;

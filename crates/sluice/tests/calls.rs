@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use server::{Server, token};
-use sluice_client::{AudioShape, Client, Opened, Options, Path, Plane, SeenPacket, Stats, VideoShape};
+use sluice_client::{
+    AudioShape, Client, Dtx, Impairment, Link, Opened, Options, Path, Plane, SeenPacket, Stats, VideoShape,
+};
 use sluice_forward::conformance::Conformance;
 use sluice_rtp::{Codec, Timestamp};
 
@@ -127,6 +129,59 @@ async fn light_clients_over_one_connection_open_everything() {
 #[tokio::test]
 async fn light_clients_over_two_connections_open_a_sample() {
     light_and_full_clients_hear_and_see_each_other(Path::V0, Opened::Sample).await;
+}
+
+/// Somebody behind 30 ms and 5 % loss sees 400 packets of a video. What was lost of it in the end, and on purpose.
+async fn watch_through_a_bad_network(path: Path, plane: Plane) -> [u64; 2] {
+    let server = Server::start();
+    let ann = join(&server, "far", "ann", path).await;
+    let [_, video] = publish_both(&ann).await;
+    let delay = Duration::from_millis(30);
+    let up = Link { delay, ..Link::default() };
+    let impairment = Impairment { up, down: Link { loss: 0.05, ..up }, seed: 11 };
+    let bob =
+        join_with(&server, "far", "bob", Options { path, plane, impairment, ..Options::default() }).await;
+    let seen = |stats: &Stats| packets(stats, &video) >= 400 && stats.impaired.down.lost >= 10;
+    bob.until(PATIENCE, seen).await.unwrap();
+    let stats = bob.leave().await.unwrap();
+    ann.leave().await.unwrap();
+    let received = &stats.received[&video];
+    // Histograms are right to 1 %.
+    assert!(received.latency_us.min() >= 29_500, "{} us", received.latency_us.min());
+    assert_eq!((stats.impaired.up.lost, stats.impaired.down.dropped), (0, 0));
+    assert!(stats.impaired.up.passed > 0);
+    [received.lost(), stats.impaired.down.lost]
+}
+
+#[tokio::test]
+async fn a_light_client_behind_a_bad_network_counts_what_is_lost() {
+    let [lost, on_purpose] = watch_through_a_bad_network(Path::V0, Plane::Light(Opened::All)).await;
+    assert!(lost > 0 && lost <= on_purpose, "{lost} lost, {on_purpose} on purpose");
+}
+
+#[tokio::test]
+async fn a_full_client_behind_a_bad_network_is_sent_again_most_of_what_is_lost() {
+    let [lost, on_purpose] = watch_through_a_bad_network(Path::V1, Plane::Full).await;
+    assert!(lost * 4 < on_purpose, "{lost} lost, {on_purpose} on purpose");
+}
+
+/// Who pauses as Opus DTX does is heard without a gap, also where it is silent.
+#[tokio::test]
+async fn silence_leaves_no_gap_in_the_numbers() {
+    let server = Server::start();
+    let ann = join(&server, "quiet", "ann", Path::V0).await;
+    let turn = Duration::from_millis(600);
+    let dtx = Dtx { spurt: turn, silence: turn, seed: 3 };
+    let audio = ann.publish_audio(AudioShape { dtx: Some(dtx), ..AudioShape::default() }).await.unwrap();
+    let bob = join(&server, "quiet", "bob", Path::V0).await;
+    let pause = Duration::from_millis(300);
+    let heard = |stats: &Stats| {
+        stats.received.get(&audio).is_some_and(|track| track.packets >= 150 && track.longest_pause > pause)
+    };
+    bob.until(PATIENCE, heard).await.unwrap();
+    let stats = bob.leave().await.unwrap();
+    assert_eq!(stats.received[&audio].lost(), 0);
+    assert_eq!(stats.received[&audio].duplicates(), 0);
 }
 
 #[tokio::test]

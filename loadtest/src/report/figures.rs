@@ -45,6 +45,17 @@ pub(crate) struct Media {
     pub(crate) frozen_seconds: f64,
     /// Of all the time that receivers watched a video.
     pub(crate) frozen_percent: f64,
+    /// Datagrams that were lost on purpose; `None` if no group has a `network`.
+    pub(crate) impaired: Option<Impaired>,
+}
+
+/// Datagrams of the groups that have a `network`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Impaired {
+    pub(crate) up: second::Fates,
+    pub(crate) down: second::Fates,
+    /// Of both, lost or dropped.
+    pub(crate) gone_percent: f64,
 }
 
 /// Milliseconds.
@@ -157,7 +168,18 @@ impl Media {
             frozen_seconds: frozen_us as f64 / 1e6,
             // A freeze may have begun before the measured time.
             frozen_percent: percent(frozen_us as f64 / 1e6, sum.video_streams as f64).min(100.0),
+            impaired: Impaired::of(record, &sum),
         }
+    }
+}
+
+impl Impaired {
+    fn of(record: &Record, sum: &second::Media) -> Option<Self> {
+        let any = record.scenario.groups.iter().any(|group| group.network.is_some());
+        let (up, down) = (sum.up, sum.down);
+        let gone = up.gone() + down.gone();
+        let all = gone + up.passed + down.passed;
+        any.then(|| Self { up, down, gone_percent: percent(gone as f64, all as f64) })
     }
 }
 

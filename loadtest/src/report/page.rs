@@ -188,11 +188,15 @@ fn plots(report: &Report) -> anyhow::Result<Vec<Plot>> {
     let legend = vec![("blue", "received"), ("amber", "sent")];
     add("Bitrate", "Mbit/s of payload", legend, lines(&rates, spans, 0.1)?);
 
-    let bad = [
+    let mut bad = vec![
         line(ROSE, true, &|point| Some(point.lost.max(0) as f64)),
         line(AMBER, false, &|point| Some(point.freezes as f64)),
     ];
-    let legend = vec![("rose", "packets lost"), ("amber", "freezes")];
+    let mut legend = vec![("rose", "packets lost"), ("amber", "freezes")];
+    if report.media.impaired.is_some() {
+        bad.push(line(TEAL, false, &|point| Some(point.lost_on_purpose as f64)));
+        legend.push(("teal", "datagrams lost on purpose"));
+    }
     add("Loss and freezes", "per second", legend, lines(&bad, spans, 4.0)?);
 
     let there = [

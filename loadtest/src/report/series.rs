@@ -18,6 +18,8 @@ pub(crate) struct Point {
     pub(crate) received_bits: u64,
     /// Less than zero when what was missing came late.
     pub(crate) lost: i64,
+    /// Datagrams that impaired networks lost or dropped.
+    pub(crate) lost_on_purpose: u64,
     pub(crate) freezes: u64,
     pub(crate) layer_switches: u64,
     pub(crate) latency: Option<Quantiles>,
@@ -67,6 +69,7 @@ pub(super) fn points(record: &Record) -> Vec<Point> {
             sent_bits: media.sent_bytes * 8,
             received_bits: media.received_bytes * 8,
             lost: media.lost,
+            lost_on_purpose: media.up.gone() + media.down.gone(),
             freezes: media.freezes,
             layer_switches: media.layer_switches,
             latency: Quantiles::of(&second.times.latency()),

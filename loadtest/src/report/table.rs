@@ -3,6 +3,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::Report;
+use super::figures::Impaired;
 use crate::latency::Summary;
 
 /// Prints everything that people look for first.
@@ -74,6 +75,18 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ),
     ];
+    if let Some(Impaired { up, down, gone_percent }) = &media.impaired {
+        rows.push((
+            "lost on purpose",
+            format!(
+                "{gone_percent:.3} % of the datagrams of impaired networks: at random {} up, {} down; by full queues {} up, {} down",
+                thousands(up.lost as f64),
+                thousands(down.lost as f64),
+                thousands(up.dropped as f64),
+                thousands(down.dropped as f64)
+            ),
+        ));
+    }
     if media.layer_switches > 0 {
         rows.push(("layer switches", media.layer_switches.to_string()));
     }

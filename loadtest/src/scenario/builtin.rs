@@ -7,7 +7,7 @@ use super::file::Scenario;
 use super::overrides::Overrides;
 
 /// Name and text of each, in the order in which they are listed.
-pub(crate) const BUILT_IN: [(&str, &str); 7] = [
+pub(crate) const BUILT_IN: [(&str, &str); 8] = [
     ("fanout", include_str!("builtin/fanout.toml")),
     ("meeting", include_str!("builtin/meeting.toml")),
     ("pairs", include_str!("builtin/pairs.toml")),
@@ -15,6 +15,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 7] = [
     ("webinar", include_str!("builtin/webinar.toml")),
     ("churn", include_str!("builtin/churn.toml")),
     ("layers", include_str!("builtin/layers.toml")),
+    ("lossy", include_str!("builtin/lossy.toml")),
 ];
 
 /// A scenario's text and what it is called.
@@ -70,10 +71,11 @@ mod tests {
     }
 
     #[test]
-    fn all_but_pairs_grow_with_participants() {
+    fn all_but_pairs_grow_with_participants_in_each_room() {
         for (name, _) in BUILT_IN.into_iter().filter(|(name, _)| *name != "pairs") {
             let overrides = Overrides { participants: Some(33), ..Overrides::default() };
-            assert_eq!(Source::find(name).unwrap().read(&overrides).unwrap().total(), 33, "{name}");
+            let scenario = Source::find(name).unwrap().read(&overrides).unwrap();
+            assert_eq!(scenario.total(), 33 * scenario.rooms, "{name}");
         }
     }
 

@@ -3,12 +3,16 @@ use std::time::Duration;
 
 use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
-use sluice_client::{AudioShape, LayerShape, VideoShape};
+use sluice_client::{AudioShape, Dtx, LayerShape, VideoShape};
 
+use super::network::Network;
 use super::units::{Rate, Size};
 
 /// Opus packets of 20 ms are below this many bytes at every bitrate (RFC 6716 section 3.4: 1,275 bytes a frame).
 const LARGEST_AUDIO: usize = 1_200;
+/// Of a talk spurt, and of the silence after it.
+const SHORTEST_SPURT: Duration = Duration::from_millis(100);
+const LONGEST_SPURT: Duration = Duration::from_secs(600);
 /// A frame rate above this makes no camera's load.
 const FASTEST: u32 = 240;
 
@@ -56,6 +60,9 @@ pub(crate) struct Group {
     /// Video that each sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) video: Option<Video>,
+    /// What lies between it and the server; media and data pass through it, signalling does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) network: Option<Network>,
     /// What of the others it subscribes to.
     #[serde(default)]
     pub(crate) receive: Media,
@@ -95,6 +102,15 @@ pub(crate) struct Audio {
     /// How long it is muted between two talks.
     #[serde(with = "humantime_serde", default = "five_seconds")]
     pub(crate) pause: Duration,
+    /// Talks in spurts, and between them sends what Opus DTX does: one small packet each 400 ms.
+    #[serde(default)]
+    pub(crate) dtx: bool,
+    /// Length of a talk spurt, on average.
+    #[serde(with = "humantime_serde", default = "usual_spurt")]
+    pub(crate) spurt: Duration,
+    /// Between two spurts, on average.
+    #[serde(with = "humantime_serde", default = "usual_silence")]
+    pub(crate) silence: Duration,
 }
 
 /// VP8-shaped frames.
@@ -251,6 +267,15 @@ impl Group {
                 least <= most && most <= LARGEST_AUDIO,
                 "`audio.bytes` are from and to, {LARGEST_AUDIO} at most"
             );
+            for (name, time) in [("spurt", audio.spurt), ("silence", audio.silence)] {
+                ensure!(
+                    (SHORTEST_SPURT..=LONGEST_SPURT).contains(&time),
+                    "`audio.{name}` is {SHORTEST_SPURT:?} to {LONGEST_SPURT:?}"
+                );
+            }
+        }
+        if let Some(network) = &self.network {
+            network.check()?;
         }
         if let Some(video) = &self.video {
             ensure!((1..=FASTEST).contains(&video.frame_rate), "`video.frame_rate` is 1 to {FASTEST}");
@@ -275,8 +300,10 @@ impl Thresholds {
 }
 
 impl Audio {
-    pub(crate) fn shape(&self) -> AudioShape {
-        AudioShape { bytes: self.bytes.into(), level: self.level }
+    /// Speakers with different seeds talk at different times.
+    pub(crate) fn shape(&self, seed: u64) -> AudioShape {
+        let dtx = Dtx { spurt: self.spurt, silence: self.silence, seed };
+        AudioShape { bytes: self.bytes.into(), level: self.level, dtx: self.dtx.then_some(dtx) }
     }
 }
 
@@ -325,6 +352,14 @@ fn speech() -> u8 {
 
 fn speech_bytes() -> [usize; 2] {
     AudioShape::default().bytes.into()
+}
+
+fn usual_spurt() -> Duration {
+    Dtx::default().spurt
+}
+
+fn usual_silence() -> Duration {
+    Dtx::default().silence
 }
 
 fn hd() -> Size {
@@ -392,6 +427,8 @@ sizes = [\"320x180\"]
             ("viewers", "sender", "two groups"),
             ("viewers", "view ers", "made of letters"),
             ("count = 1", "count = 1\naudio = { level = 128 }", "`audio.level`"),
+            ("count = 1", "count = 1\naudio = { dtx = true, spurt = \"1ms\" }", "`audio.spurt`"),
+            ("count = 1", "count = 1\nnetwork = { delay = \"1m\" }", "group `sender`: `network.delay`"),
             ("count = 1", "count = 1\njoin_rate = 0.0", "`join_rate`"),
         ] {
             let text = error(&SMALL.replace(from, to));
@@ -411,7 +448,10 @@ sizes = [\"320x180\"]
 
     #[test]
     fn what_is_written_is_read_back() {
-        let scenario = Scenario::parse(SMALL).unwrap();
+        let more =
+            "count = 1\naudio = { dtx = true }\nnetwork = { loss = 1.5, up = { rate = \"1 Mbit/s\" } }";
+        let scenario = Scenario::parse(&SMALL.replace("count = 1", more)).unwrap();
+        assert_eq!(Scenario::parse(&toml::to_string(&scenario).unwrap()).unwrap(), scenario);
         let json = serde_json::to_string(&scenario).unwrap();
         assert_eq!(serde_json::from_str::<Scenario>(&json).unwrap(), scenario);
     }

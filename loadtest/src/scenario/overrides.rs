@@ -22,7 +22,7 @@ pub(crate) struct Overrides {
     #[arg(long, value_name = "N")]
     pub(crate) participants: Option<usize>,
     /// Replace any field: `participants=50`, `viewers.count=200`, `publisher.video.bitrate="2 Mbit/s"`,
-    /// `thresholds.latency_p99=50ms`. A group is called by its name; may be repeated.
+    /// `viewers.network.loss="2 %"`, `thresholds.latency_p99=50ms`. A group is called by its name; may be repeated.
     #[arg(long, value_name = "FIELD=VALUE")]
     pub(crate) set: Vec<String>,
 }
@@ -159,6 +159,8 @@ name = \"viewers\"
             "sender.video.bitrate=2 Mbit/s",
             "groups.viewers.sizes=[\"320x180\"]",
             "sender.audio.level=20",
+            "viewers.network.loss=1 %",
+            "viewers.network.up.rate=500 kbit/s",
             "thresholds.loss_percent=0.5",
         ])
         .unwrap();
@@ -167,6 +169,8 @@ name = \"viewers\"
         assert_eq!(scenario.groups[0].video.as_ref().unwrap().bitrate.0, 2_000_000);
         assert_eq!(scenario.groups[0].audio.as_ref().unwrap().level, 20);
         assert_eq!(scenario.groups[1].sizes.len(), 1);
+        let network = scenario.groups[1].network.as_ref().unwrap().impairment(0);
+        assert_eq!((network.up.loss, network.up.rate, network.down.rate), (0.01, Some(500_000), None));
         assert_eq!(scenario.thresholds.loss_percent, Some(0.5));
 
         let flags = Overrides { duration: Some("3s".into()), rooms: Some(4), ..Overrides::default() };
@@ -188,6 +192,8 @@ name = \"viewers\"
             (&["listeners.count=3"], &["no group `listeners`", "`sender`, `viewers`"]),
             (&["participants"], &["write FIELD=VALUE"]),
             (&["duration=soon"], &["--set duration"]),
+            (&["viewers.network.loss=lots"], &["--set viewers.network.loss", "no percentage"]),
+            (&["viewers.network.delay=20s"], &["group `viewers`", "`network.delay`"]),
             (&["duration.x=1"], &["no group `duration`"]),
             (&["participants=0"], &["participants = 0"]),
         ] {

@@ -1,4 +1,4 @@
-//! Amounts as people write them: `"1.2 Mbit/s"`, `"1280x720"`.
+//! Amounts as people write them: `"1.2 Mbit/s"`, `"2 %"`, `"1280x720"`.
 use std::fmt;
 use std::str::FromStr;
 
@@ -76,6 +76,68 @@ impl<'de> Deserialize<'de> for Rate {
     }
 }
 
+/// Of a hundred: a number, or text with `%`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Percent(pub(crate) f64);
+
+impl Percent {
+    /// 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        self.0 / 100.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.trim().trim_end_matches('%').trim_end();
+        let number: f64 =
+            number.parse().map_err(|_| format!("`{text}` is no percentage: write e.g. \"2 %\""))?;
+        if (0.0..=100.0).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(format!("`{text}` is out of range: 0 % to 100 %"))
+        }
+    }
+}
+
+impl Serialize for Percent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Percent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Share;
+        impl Visitor<'_> for Share {
+            type Value = Percent;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a percentage, e.g. 2 or \"2 %\"")
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Percent, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Percent, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Percent, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Percent, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_any(Share)
+    }
+}
+
 /// Pixels, written `WIDTHxHEIGHT`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size {
@@ -132,6 +194,16 @@ mod tests {
             assert!(text.parse::<Rate>().is_err(), "{text}");
         }
         assert_eq!(Rate(1_200_000).to_string(), "1.2 Mbit/s");
+    }
+
+    #[test]
+    fn percentages_are_numbers_with_or_without_their_sign() {
+        for (text, percent) in [("2 %", 2.0), ("0.5%", 0.5), ("0", 0.0), ("100 %", 100.0)] {
+            assert_eq!(text.parse(), Ok(Percent(percent)), "{text}");
+        }
+        for text in ["", "%", "much", "-1 %", "100.1", "NaN"] {
+            assert!(text.parse::<Percent>().is_err(), "{text}");
+        }
     }
 
     #[test]

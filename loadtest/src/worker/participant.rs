@@ -11,7 +11,7 @@ use super::receiver::Receiver;
 use super::second::{Media, Own, Times};
 use crate::scenario::{Group, Media as Kinds};
 
-/// Packets of audio in a second.
+/// Packets of audio in a second, without DTX.
 const AUDIO_RATE: f64 = 50.0;
 /// A track counts as a stream if something came within this time.
 const ALIVE: Duration = Duration::from_secs(1);
@@ -84,6 +84,7 @@ struct Counted {
     at: Option<Instant>,
     media: Media,
     audio_packets: u64,
+    audio_skipped: Duration,
     video_bytes: u64,
     unsent: u64,
 }
@@ -215,6 +216,7 @@ impl Participant {
     pub(crate) fn count(&mut self, now: Instant, media: &mut Media, own: &mut Own) -> u64 {
         let (totals, streams, video_streams, audio_packets, video_bytes) =
             self.client.with_stats(|stats| self.totals(stats, now));
+        let skipped = self.client.with_stats(|stats| self.skipped(stats));
         let was = std::mem::replace(&mut self.counted.media, totals);
         media.add(&Media {
             sent_packets: totals.sent_packets - was.sent_packets,
@@ -226,6 +228,8 @@ impl Participant {
             duplicates: totals.duplicates - was.duplicates,
             layer_switches: totals.layer_switches - was.layer_switches,
             video_streams,
+            up: totals.up.since(&was.up),
+            down: totals.down.since(&was.down),
             ..Media::default()
         });
         let unsent = self.client.with_stats(|stats| {
@@ -234,11 +238,14 @@ impl Participant {
         own.unsent += unsent - std::mem::replace(&mut self.counted.unsent, unsent);
         let elapsed = self.counted.at.replace(now).map(|at| now.duration_since(at).as_secs_f64());
         let audio = audio_packets - std::mem::replace(&mut self.counted.audio_packets, audio_packets);
+        let skipped = skipped.saturating_sub(std::mem::replace(&mut self.counted.audio_skipped, skipped));
         let video = video_bytes - std::mem::replace(&mut self.counted.video_bytes, video_bytes);
         let uneven = std::mem::replace(&mut self.turns.uneven, false) || self.turns.muted;
         if let Some(elapsed) = elapsed {
             if self.sends.audio.is_some() && !uneven {
-                own.made += audio as f64 / AUDIO_RATE;
+                // How many packets DTX makes is not known, but how much its maker left out is.
+                let dtx = self.group.audio.as_ref().is_some_and(|audio| audio.dtx);
+                own.made += if dtx { elapsed - skipped.as_secs_f64() } else { audio as f64 / AUDIO_RATE };
                 own.due += elapsed;
             }
             if let Some((_, Some(bitrate))) = self.sends.video {
@@ -262,8 +269,14 @@ impl Participant {
         })
     }
 
+    fn skipped(&self, stats: &Stats) -> Duration {
+        let published = self.sends.audio.as_ref().and_then(|sid| stats.published.get(sid));
+        published.map_or(Duration::ZERO, |track| track.skipped)
+    }
+
     fn totals(&self, stats: &Stats, now: Instant) -> (Media, u64, u64, u64, u64) {
-        let mut totals = Media::default();
+        let (up, down) = (stats.impaired.up.into(), stats.impaired.down.into());
+        let mut totals = Media { up, down, ..Media::default() };
         let (mut streams, mut video_streams) = (0, 0);
         for (sid, track) in &stats.received {
             totals.received_packets += track.packets;

@@ -1,4 +1,5 @@
 //! One seat: somebody joins, stays, leaves, and perhaps comes again.
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -75,6 +76,7 @@ impl Context {
             visit => format!("{}-{}-again-{visit}", group.name, seat.member),
         };
         let who = format!("{identity} of {room}");
+        let network = group.network.as_ref().map(|network| network.impairment(seed(seat, visit, "network")));
         let receiver = Receiver::new(self.tally.clone(), id);
         let options = Options {
             path: self.path.of(id),
@@ -83,12 +85,13 @@ impl Context {
             adaptive_stream: !group.sizes.is_empty(),
             lifetime: self.scenario.ramp + self.scenario.duration + SPARE,
             plane: self.plane,
+            impairment: network.unwrap_or_default(),
             observer: Some(receiver.observer()),
             ..Options::default()
         };
         let client = self.door.join(&room, &identity, options).await.with_context(|| who.clone())?;
         let took = client.with_stats(|stats| stats.joined_after);
-        let sends = publish(&client, group).await.with_context(|| who)?;
+        let sends = publish(&client, group, seed(seat, visit, "talk")).await.with_context(|| who)?;
         Ok((Participant::new(id, client, receiver, group.clone(), sends), took))
     }
 
@@ -115,10 +118,15 @@ impl Context {
     }
 }
 
-async fn publish(client: &sluice_client::Client, group: &Group) -> anyhow::Result<Sends> {
+/// Each draws its own talk and losses, and the same in every run.
+fn seed(seat: &Seat, visit: u32, what: &str) -> u64 {
+    rustc_hash::FxBuildHasher.hash_one((seat.room, seat.group, seat.member, visit, what))
+}
+
+async fn publish(client: &sluice_client::Client, group: &Group, seed: u64) -> anyhow::Result<Sends> {
     let mut sends = Sends::default();
     if let Some(audio) = &group.audio {
-        sends.audio = Some(client.publish_audio(audio.shape()).await.context("cannot publish audio")?);
+        sends.audio = Some(client.publish_audio(audio.shape(seed)).await.context("cannot publish audio")?);
     }
     if let Some(video) = &group.video {
         let sid = client.publish_video(video.shape()).await.context("cannot publish video")?;

@@ -50,6 +50,19 @@ pub(crate) struct Media {
     pub(crate) frozen_us: u64,
     /// Receivers' time with a video, so that freezes can be told as a share.
     pub(crate) video_streams: u64,
+    /// Datagrams of the groups' impaired networks.
+    pub(crate) up: Fates,
+    pub(crate) down: Fates,
+}
+
+/// What an impaired network made of the datagrams of one direction.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Fates {
+    pub(crate) passed: u64,
+    /// At random.
+    pub(crate) lost: u64,
+    /// By a full queue.
+    pub(crate) dropped: u64,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -115,6 +128,37 @@ impl Media {
         self.freezes += other.freezes;
         self.frozen_us += other.frozen_us;
         self.video_streams += other.video_streams;
+        self.up.add(&other.up);
+        self.down.add(&other.down);
+    }
+}
+
+impl Fates {
+    fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.lost += other.lost;
+        self.dropped += other.dropped;
+    }
+
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        Self {
+            // A datagram that found no room after all is no longer one that passed.
+            passed: self.passed.saturating_sub(before.passed),
+            lost: self.lost - before.lost,
+            dropped: self.dropped - before.dropped,
+        }
+    }
+
+    /// What did not pass.
+    pub(crate) fn gone(&self) -> u64 {
+        self.lost + self.dropped
+    }
+}
+
+impl From<sluice_client::Fates> for Fates {
+    fn from(fates: sluice_client::Fates) -> Self {
+        let sluice_client::Fates { passed, lost, dropped } = fates;
+        Self { passed, lost, dropped }
     }
 }
 
