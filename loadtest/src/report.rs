@@ -10,7 +10,7 @@ mod table;
 use serde::Serialize;
 
 use crate::resources::Cost;
-use crate::run::Record;
+use crate::run::{Ideal, Record};
 use crate::scenario::Scenario;
 use figures::{Harness, Media, People, Server, Times};
 use judge::Verdict;
@@ -38,6 +38,8 @@ pub(crate) struct Report {
     pub(crate) media: Media,
     pub(crate) times: Times,
     pub(crate) server: Option<Server>,
+    /// With `--ideal`.
+    pub(crate) ideal: Option<Ideal>,
     pub(crate) given_back: Option<Cost>,
     pub(crate) harness: Harness,
     pub(crate) verdicts: Vec<Verdict>,
@@ -88,6 +90,7 @@ impl Report {
             media,
             times,
             server,
+            ideal: None,
             given_back: record.given_back,
             harness,
             verdicts,

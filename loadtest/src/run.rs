@@ -1,5 +1,6 @@
 //! One run of a scenario: checks first, then workers, then the report.
 mod fleet;
+mod ideal;
 mod machine;
 mod merge;
 mod preflight;
@@ -22,6 +23,7 @@ use crate::scenario::{Overrides, Scenario, Source, divide, plan};
 use crate::server::{Server, now};
 use crate::worker::messages::{Assignment, Told};
 use fleet::{Fleet, News};
+pub(crate) use ideal::Ideal;
 use machine::Machine;
 use merge::Merge;
 use progress::{Phase, Progress};
@@ -53,6 +55,10 @@ pub(crate) struct Run {
     /// Threads of each process.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256), value_name = "N")]
     threads: u16,
+    /// Have the ideal forwarder forward as much afterwards, on the server's core if it has one alone, and tell what share of it
+    /// the server reached. Needs --server-pid, and `sluice-ideal` beside this program.
+    #[arg(long)]
+    ideal: bool,
     /// Which way participants join: the difference between the two is what room management costs.
     #[arg(long, value_enum, default_value = "client-protocol")]
     driver: Driver,
@@ -74,12 +80,19 @@ impl Run {
         let node = (self.driver == Driver::Node).then_some(&self.node);
         preflight::check(server, node, &scenario, self.processes.into()).await?;
         writable(self.report.as_deref())?;
+        let yardstick = self.ideal.then(ideal::program).transpose()?;
+        if yardstick.is_some() && server.server_pid.is_none() {
+            bail!("--ideal compares CPU times: name the server's process with --server-pid");
+        }
 
         let Loaded { watch, mut record, present } = self.carry(source.name, scenario, server).await?;
         if let (Some(watch), Some((start, end))) = (watch, record.server_window()) {
             record.given_back = Some(given_back(watch, server, start, end, present).await?);
         }
-        let report = Report::of(record);
+        let mut report = Report::of(record);
+        if let Some(program) = yardstick {
+            report.ideal = Some(ideal::beside(&program, server.server_pid, &report)?);
+        }
         crate::report::print(&report);
         if let Some(path) = json {
             crate::write_json(&report, path)?;

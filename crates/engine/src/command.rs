@@ -53,12 +53,19 @@ pub enum RoomAction {
     },
     /// End it.
     Delete,
-    /// It lives on these other shards of the node too.
+    /// End it for a reason of the node's own.
+    End {
+        /// The reason to report.
+        reason: RoomEndReason,
+    },
+    /// It lives on these other shards of the node too, and on those named before.
     Host {
         /// This shard speaks for the room.
         home: bool,
-        /// All the others.
+        /// The others.
         shards: Vec<ShardNumber>,
+        /// One that knows nothing of the room yet, whatever it was told before. New ones need not be named.
+        greet: Option<ShardNumber>,
     },
     /// Report it whole.
     Get,
@@ -163,6 +170,7 @@ impl RoomAction {
             RoomAction::GetStats { session } => session.as_ref(),
             RoomAction::Put { .. }
             | RoomAction::Delete
+            | RoomAction::End { .. }
             | RoomAction::Host { .. }
             | RoomAction::Get
             | RoomAction::SetMuted { .. }

@@ -54,7 +54,7 @@ impl Shard {
                 RoomAction::Put { app_state, settings } => {
                     self.create_room(now, id, epoch, app_state, settings)
                 }
-                RoomAction::Delete => Ok(Reply::Done),
+                RoomAction::Delete | RoomAction::End { .. } => Ok(Reply::Done),
                 _ => Err(CommandError::NotFound(format!("room {id}"))),
             };
         };
@@ -81,8 +81,12 @@ impl Shard {
                 self.end_room(key, RoomEndReason::Deleted);
                 Ok(Reply::Done)
             }
-            RoomAction::Host { home, shards } => {
-                self.host(key, home, shards);
+            RoomAction::End { reason } => {
+                self.end_room(key, reason);
+                Ok(Reply::Done)
+            }
+            RoomAction::Host { home, shards, greet } => {
+                self.host(key, home, &shards, greet);
                 Ok(Reply::Done)
             }
             RoomAction::PutSession { session, participant, settings, app_state, elsewhere } => {
@@ -127,6 +131,7 @@ impl Shard {
             }
             RoomAction::Put { .. }
             | RoomAction::Delete
+            | RoomAction::End { .. }
             | RoomAction::Host { .. }
             | RoomAction::Get
             | RoomAction::PutSession { .. }
@@ -279,7 +284,7 @@ impl Shard {
         }
         for spec in &specs {
             if let Some(&other) = room.by_publication.get(&spec.id)
-                && room.publications[other].session() != Some(key)
+                && room.publications[other].session().is_some_and(|session| session != key)
             {
                 return Err(CommandError::Invalid(format!(
                     "publication {} belongs to another session",
@@ -308,6 +313,7 @@ impl Shard {
 
     fn put_publication(&mut self, now: Instant, key: SessionKey, spec: PublicationSpec) {
         let room_key = self.sessions[key].room;
+        self.forget_linked(room_key, &spec.id);
         let room = &mut self.rooms[room_key];
         if let Some(&present) = room.by_publication.get(&spec.id) {
             let publication = &mut room.publications[present];

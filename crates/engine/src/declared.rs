@@ -99,7 +99,10 @@ impl Shard {
         let room_key = self.sessions[session].room;
         let publication = &mut self.rooms[room_key].publications[key];
         let new = publication.mid.is_none();
-        publication.bind(mid, rids, now);
+        let laid_out = publication.bind(mid, rids, now);
+        if laid_out && !new {
+            self.announce(room_key, key);
+        }
         if !new {
             return;
         }

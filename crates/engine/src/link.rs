@@ -38,6 +38,7 @@ pub(crate) enum Told {
     Data(Box<LinkedData>),
 }
 
+#[derive(Clone)]
 pub(crate) struct LinkedPublication {
     pub(crate) room: RoomId,
     pub(crate) number: u64,
@@ -64,6 +65,14 @@ pub(crate) struct LinkedData {
 }
 
 impl LinkMessage {
+    /// Bytes of a data message; 0 for anything else.
+    pub fn data_bytes(&self) -> usize {
+        match &self.0 {
+            Told::Data(told) => told.payload.len(),
+            _ => 0,
+        }
+    }
+
     /// Whether a full link may leave it out: lost media is repaired or concealed, anything else changes what both sides know.
     pub fn is_media(&self) -> bool {
         matches!(self.0, Told::Packet(_) | Told::SenderReport { .. } | Told::KeyFrame { .. })

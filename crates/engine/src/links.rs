@@ -6,6 +6,7 @@ use std::time::Instant;
 use sluice_rtp::MediaKind;
 
 use crate::demux::SessionKey;
+use crate::id::PublicationId;
 use crate::io::Output;
 use crate::link::{LinkMessage, LinkedData, LinkedPacket, LinkedPublication, ShardNumber, Told};
 use crate::publication::{Publication, Source};
@@ -23,12 +24,21 @@ pub(crate) struct LinkSubscriber {
 }
 
 impl Shard {
-    /// The room lives on these shards too. Those that are new hear of every publication here.
-    pub(crate) fn host(&mut self, room: RoomKey, home: bool, shards: Vec<ShardNumber>) {
+    /// The room lives on these shards too. Those that are new, and the one to greet, hear of every publication here.
+    pub(crate) fn host(
+        &mut self,
+        room: RoomKey,
+        home: bool,
+        shards: &[ShardNumber],
+        greet: Option<ShardNumber>,
+    ) {
         let held = &mut self.rooms[room];
         held.home = home;
-        let new: Vec<_> = shards.iter().copied().filter(|shard| !held.shards.contains(shard)).collect();
-        held.shards = shards;
+        let unknown = |shard: &&ShardNumber| !held.shards.contains(shard) || greet == Some(**shard);
+        let new: Vec<_> = shards.iter().filter(unknown).copied().collect();
+        held.shards.extend(&new);
+        held.shards.sort_unstable();
+        held.shards.dedup();
         let keys: Vec<_> = held.publications.iter().map(|(key, _)| key).collect();
         for key in keys {
             self.announce_to(room, key, &new);
@@ -50,25 +60,19 @@ impl Shard {
             self.last_number
         });
         self.numbered.insert(number, (room, key));
-        let rids = publication.layers.iter().filter_map(|layer| layer.rid).collect();
         let told = LinkedPublication {
             room: held.id.clone(),
             number,
             participant: self.sessions[session].participant.clone(),
-            spec: publication.spec.clone(),
-            section: publication.mid.map(|mid| (mid, rids)),
+            // Its layers in our order: they go by their places in it.
+            spec: publication.status().spec,
+            section: publication
+                .mid
+                .map(|mid| (mid, publication.layers.iter().filter_map(|layer| layer.rid).collect())),
         };
-        for &shard in shards.iter().skip(1) {
-            let told = LinkedPublication {
-                room: told.room.clone(),
-                participant: told.participant.clone(),
-                spec: told.spec.clone(),
-                section: told.section.clone(),
-                number,
-            };
-            self.tell(shard, Told::Publication(Box::new(told)));
+        for &shard in shards {
+            self.tell(shard, Told::Publication(Box::new(told.clone())));
         }
-        self.tell(shards[0], Told::Publication(Box::new(told)));
     }
 
     /// Tells the room's other shards that a publication of this one ended.
@@ -209,14 +213,17 @@ impl Shard {
     fn put_linked(&mut self, now: Instant, from: ShardNumber, told: LinkedPublication) {
         let Some(&room) = self.rooms_by_id.get(&told.room) else { return };
         let id = told.spec.id.clone();
+        let mut was_muted = told.spec.muted;
         let key = match self.linked.get(&(from, told.number)) {
             Some(&(_, key)) => {
                 let publication = &mut self.rooms[room].publications[key];
+                was_muted = publication.spec.muted;
                 publication.redeclare(told.spec);
                 key
             }
             None => {
-                // Ids are unique in a room; a second one is a caller's mistake that one shard alone cannot notice.
+                // Another shard's that has ended, of which the word has not come yet.
+                self.forget_linked(room, &id);
                 if self.rooms[room].by_publication.contains_key(&id) {
                     tracing::warn!(publication = %id, "another shard has a publication of this id; it is ignored");
                     return;
@@ -232,18 +239,33 @@ impl Shard {
         };
         let publication = &mut self.rooms[room].publications[key];
         let was_bound = publication.mid.is_some();
-        match told.section {
+        let laid_out = match told.section {
             Some((mid, rids)) => publication.bind(mid, &rids, now),
-            None => publication.unbind(),
-        }
+            None => {
+                publication.unbind();
+                false
+            }
+        };
         let is_bound = publication.mid.is_some();
-        self.on_publication_changed(now, room, key);
+        if laid_out || was_bound != is_bound || was_muted != publication.spec.muted {
+            self.on_publication_changed(now, room, key);
+        }
         match (was_bound, is_bound) {
             (true, false) => self.rest_subscribers(room, key),
             (false, true) => self.check_subscribers(room, key),
             _ => {}
         }
         self.report_link_wish(room, key);
+    }
+
+    /// Forgets a publication of another shard, if this id is one.
+    pub(crate) fn forget_linked(&mut self, room: RoomKey, id: &PublicationId) {
+        let held = &self.rooms[room];
+        let Some(&key) = held.by_publication.get(id) else { return };
+        if let Source::Link { shard, number, .. } = held.publications[key].source {
+            self.linked.remove(&(shard, number));
+            self.remove_linked(room, key);
+        }
     }
 
     fn remove_linked(&mut self, room: RoomKey, key: PublicationKey) {

@@ -203,12 +203,15 @@ impl Publication {
         })
     }
 
-    /// Binds the section that carries it. `rids` are the peer's layers, lowest first as the client protocol has them.
-    pub(crate) fn bind(&mut self, mid: Mid, rids: &[Rid], now: Instant) {
-        if self.mid != Some(mid) || self.layers.len() != rids.len().max(1) {
+    /// Binds the section that carries it. `rids` are the peer's layers, lowest first as the client protocol has them. Answers
+    /// whether its layers are new.
+    pub(crate) fn bind(&mut self, mid: Mid, rids: &[Rid], now: Instant) -> bool {
+        let new = self.mid != Some(mid) || self.layers.len() != rids.len().max(1);
+        if new {
             self.lay_out(rids, now);
         }
         self.mid = Some(mid);
+        new
     }
 
     /// Takes the section away.

@@ -17,7 +17,7 @@ use crate::directory::{Directory, Ended};
 use crate::events::{EventLog, unix_ms};
 use crate::shard::outbox::{Note, Notes, Put};
 use crate::shard::{CallError, ShardHandle};
-use crate::spread::RETRY;
+use crate::spread::{Expected, RETRY};
 use crate::telemetry;
 
 /// Who the node is.
@@ -80,16 +80,15 @@ impl Control {
         };
         let shard = self.directory.place(&room, self.shards.len(), choose);
         let shard = shard.ok_or_else(|| Status::unavailable("the node drains and takes no new rooms"))?;
-        if let Err(status) = self.declare(&room, owner_epoch, settings.as_ref()).await {
-            self.directory.settle(&room, false);
-            return Err(status);
-        }
-        let action = RoomAction::Put { app_state, settings };
+        let expected = Expected::new(self, shard, Put::Room(room.clone()));
+        let action = RoomAction::Put { app_state, settings: settings.clone() };
         let command = Command::Room { room: room.clone(), owner_epoch, action };
         let mailbox = &self.shards[shard].mailbox;
-        let posted = mailbox.post(command).inspect_err(|_| self.directory.settle(&room, false));
-        let answered = mailbox.answer(posted.map_err(convert::status)?).await;
-        Ok(answered.map_err(convert::status)?.0)
+        let posted = mailbox.post(command).map_err(convert::status)?;
+        expected.taken();
+        let (reply, _) = mailbox.answer(posted).await.map_err(convert::status)?;
+        self.declare(&room, owner_epoch, settings.as_ref()).await?;
+        Ok(reply)
     }
 
     /// Has every shard carry out a command.
@@ -183,13 +182,13 @@ impl Control {
     pub(crate) async fn read_notes(self: Arc<Self>, mut notes: Notes) {
         while let Some(note) = notes.next().await {
             match note {
-                Note::Answer(answer) => {
+                Note::Answer(shard, answer) => {
                     if let Some(put) = &answer.put {
-                        self.settle(put, answer.result.is_ok());
+                        self.settle(shard, put, answer.result.is_ok());
                     }
                     answer.deliver(self.events.last());
                 }
-                Note::PutWithdrawn(put) => self.settle(&put, false),
+                Note::PutWithdrawn(shard, put) => self.settle(shard, &put, false),
                 Note::Lost(count) => {
                     tracing::warn!(count, "events were lost: watchers will fetch snapshots");
                     telemetry::events_lost(count);
@@ -200,10 +199,11 @@ impl Control {
         }
     }
 
-    fn settle(&self, put: &Put, exists: bool) {
+    /// What became of a put on a shard.
+    pub(crate) fn settle(&self, shard: usize, put: &Put, exists: bool) {
         match put {
-            Put::Room(room) => self.directory.settle(room, exists),
-            Put::Session(room, session) => self.directory.settle_session(room, session, exists),
+            Put::Room(room) => self.directory.settle(room, shard, exists),
+            Put::Session(room, session) => self.directory.settle_session(room, session, shard, exists),
         }
     }
 
@@ -212,7 +212,7 @@ impl Control {
             EventKind::Session { session, state: SessionState::Closed, .. } => {
                 self.directory.session_ended(&event.room, session, shard);
             }
-            EventKind::RoomEnded { .. } => {
+            EventKind::RoomEnded { reason } => {
                 // The home speaks for the room: its end is the room's.
                 let (also, tell) = match self.directory.ended(&event.room, shard) {
                     Ended::Room(branches) => (branches, true),
@@ -220,8 +220,7 @@ impl Control {
                     Ended::Known => (Vec::new(), false),
                 };
                 for shard in also {
-                    let (control, room) = (Arc::clone(self), event.room.clone());
-                    tokio::spawn(async move { control.end_on(&room, shard).await });
+                    self.end_on(&event.room, shard, *reason);
                 }
                 if !tell {
                     return;

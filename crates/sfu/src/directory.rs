@@ -65,6 +65,26 @@ pub(crate) struct Place {
     pub(crate) elsewhere: usize,
 }
 
+/// Whether a branch can be opened.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// It is open.
+    Open,
+    /// It is closed, and this is what it takes to open it.
+    Closed(Opening),
+    /// It is no branch (any more), or the room is gone.
+    Gone,
+}
+
+/// What became of an opening.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Opened {
+    Yes,
+    /// The room has another owner or other settings by now: they must be told.
+    Outdated,
+    Gone,
+}
+
 /// What the end of a room on one shard means.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ended {
@@ -77,9 +97,9 @@ pub(crate) enum Ended {
 }
 
 /// What it takes to open a branch.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Opening {
-    /// The home, the open branches and the new one.
+    /// The home and the open branches.
     pub(crate) shards: Vec<usize>,
     pub(crate) owner_epoch: u64,
     pub(crate) settings: Option<RoomSettings>,
@@ -106,7 +126,7 @@ impl Directory {
     }
 
     /// The shard to put a room on: where it is, else what `choose` says, given the number of rooms of each shard;
-    /// `None` if `choose` refuses. Each success must be followed by one [`Directory::settle`].
+    /// `None` if `choose` refuses. Each success must be followed by one [`Directory::settle`] of that shard.
     pub(crate) fn place(
         &self,
         room: &RoomId,
@@ -135,9 +155,13 @@ impl Directory {
         Some(home)
     }
 
-    /// A put of a room came to its end; `exists` if the shard has the room now.
-    pub(crate) fn settle(&self, room: &RoomId, exists: bool) {
-        self.change(room, |entry| entry.presence.settle(exists));
+    /// A put of a room came to its end on a shard; `exists` if the shard has the room now. Branches do not count.
+    pub(crate) fn settle(&self, room: &RoomId, shard: usize, exists: bool) {
+        self.change(room, |entry| {
+            if entry.home == shard {
+                entry.presence.settle(exists);
+            }
+        });
     }
 
     /// Remembers what branches must be told, and whether they must be told now because the room has a newer owner or other
@@ -163,7 +187,7 @@ impl Directory {
     /// The shard to put a session on: where it is, else the first of the room's shards that has less than `most` of the room's
     /// sessions, else what `choose` says, given the shards of the room; if it knows none, the one with the least of them.
     ///
-    /// Each success must be followed by one [`Directory::settle_session`].
+    /// Each success must be followed by one [`Directory::settle_session`] of that shard.
     pub(crate) fn seat(
         &self,
         room: &RoomId,
@@ -186,9 +210,13 @@ impl Directory {
         })
     }
 
-    /// A put of a session came to its end; `exists` if the shard has the session now.
-    pub(crate) fn settle_session(&self, room: &RoomId, session: &SessionId, exists: bool) {
-        self.change_seat(room, session, |seat| seat.presence.settle(exists));
+    /// A put of a session came to its end on a shard; `exists` if the shard has the session now.
+    pub(crate) fn settle_session(&self, room: &RoomId, session: &SessionId, shard: usize, exists: bool) {
+        self.change_seat(room, session, |seat| {
+            if seat.shard == shard {
+                seat.presence.settle(exists);
+            }
+        });
     }
 
     /// A session ended on a shard.
@@ -196,27 +224,38 @@ impl Directory {
         self.change_seat(room, session, |seat| seat.presence.exists &= seat.shard != shard);
     }
 
-    /// What it takes to open a branch; `None` if it is open, or the room is gone.
-    pub(crate) fn opening(&self, room: &RoomId, shard: usize) -> Option<Opening> {
-        self.read(room, |entry| {
-            let wanted = |branch: &&Branch| branch.open || branch.shard == shard;
-            entry.branches.iter().find(|branch| branch.shard == shard && !branch.open)?;
-            let branches = entry.branches.iter().filter(wanted).map(|branch| branch.shard);
-            Some(Opening {
-                shards: std::iter::once(entry.home).chain(branches).collect(),
-                owner_epoch: entry.owner_epoch,
-                settings: entry.settings.clone(),
-            })
-        })?
+    /// Whether a branch is open, and what it takes to open it.
+    pub(crate) fn door(&self, room: &RoomId, shard: usize) -> Door {
+        let door = self.read(room, |entry| {
+            let branch = entry.branches.iter().find(|branch| branch.shard == shard);
+            match branch {
+                Some(branch) if branch.open => Door::Open,
+                Some(_) => Door::Closed(entry.opening(shard)),
+                None => Door::Gone,
+            }
+        });
+        door.unwrap_or(Door::Gone)
     }
 
-    /// A branch was opened. False if the room is gone meanwhile.
-    pub(crate) fn opened(&self, room: &RoomId, shard: usize) -> bool {
+    /// A branch was opened as was asked for.
+    pub(crate) fn opened(&self, room: &RoomId, shard: usize, as_asked: &Opening) -> Opened {
         let opened = self.change(room, |entry| {
-            let branch = entry.branches.iter_mut().find(|branch| branch.shard == shard);
-            branch.map(|branch| branch.open = true)
+            let outdated = entry.opening(shard) != *as_asked;
+            match entry.branches.iter_mut().find(|branch| branch.shard == shard) {
+                None => Opened::Gone,
+                Some(_) if outdated => Opened::Outdated,
+                Some(branch) => {
+                    branch.open = true;
+                    Opened::Yes
+                }
+            }
         });
-        opened.flatten().is_some()
+        opened.unwrap_or(Opened::Gone)
+    }
+
+    /// A branch could not be opened: it is none.
+    pub(crate) fn not_opened(&self, room: &RoomId, shard: usize) {
+        self.change(room, |entry| entry.branches.retain(|branch| branch.shard != shard || branch.open));
     }
 
     /// The room ended on a shard.
@@ -265,6 +304,16 @@ impl Directory {
 }
 
 impl Entry {
+    fn opening(&self, shard: usize) -> Opening {
+        let branches = self.branches.iter().filter(|branch| branch.open && branch.shard != shard);
+        let branches = branches.map(|branch| branch.shard);
+        Opening {
+            shards: std::iter::once(self.home).chain(branches).collect(),
+            owner_epoch: self.owner_epoch,
+            settings: self.settings.clone(),
+        }
+    }
+
     fn choose_seat(&mut self, most: usize, choose: impl FnOnce(&[usize]) -> Option<usize>) -> usize {
         let branches = self.branches.iter().map(|branch| branch.shard);
         let shards: Vec<_> = std::iter::once(self.home).chain(branches).collect();

@@ -1,16 +1,19 @@
 //! Rooms that live on several shards, from the outside: which shards a command goes to, and what their answers are together.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use sluice_engine::id::{RoomId, SessionId};
-use sluice_engine::model::RoomSummary;
+use sluice_engine::model::{RoomEndReason, RoomSettings, RoomSummary};
 use sluice_engine::{Command, Reply, RoomAction, ShardNumber};
 use tonic::Status;
 
 use crate::control::Control;
 use crate::convert;
+use crate::directory::{Door, Opened, Opening};
 use crate::shard::CallError;
+use crate::shard::outbox::Put;
 
 /// Rest before a shard whose queue is full is told again.
 pub(crate) const RETRY: Duration = Duration::from_millis(100);
@@ -18,31 +21,63 @@ pub(crate) const RETRY: Duration = Duration::from_millis(100);
 /// A reply, and the number of the last event before it.
 type Answer = (Reply, u64);
 
+/// How often an opening is tried again because the room changed meanwhile.
+const TRIES: usize = 5;
+
+/// A put that the directory expects the end of: unless a shard took it, it ends here, even if its caller goes away.
+pub(crate) struct Expected<'a> {
+    control: &'a Control,
+    shard: usize,
+    put: Option<Put>,
+}
+
+impl<'a> Expected<'a> {
+    pub(crate) fn new(control: &'a Control, shard: usize, put: Put) -> Self {
+        Expected { control, shard, put: Some(put) }
+    }
+
+    /// The shard took it, and will tell what became of it.
+    pub(crate) fn taken(mut self) {
+        self.put = None;
+    }
+}
+
+impl Drop for Expected<'_> {
+    fn drop(&mut self) {
+        if let Some(put) = &self.put {
+            self.control.settle(self.shard, put, false);
+        }
+    }
+}
+
 impl Control {
     /// Has the shards of a room act on it.
     pub(crate) async fn act(
-        &self,
+        self: &Arc<Self>,
         room: RoomId,
         owner_epoch: u64,
         action: RoomAction,
     ) -> Result<Answer, Status> {
         let shards = self.directory.shards(&room);
         let shards = shards.ok_or_else(|| Status::not_found(format!("room {room} not found")))?;
-        if let [shard] = shards[..] {
-            return self.act_on(shard, room, owner_epoch, action).await.map_err(convert::status);
-        }
-        self.declare(&room, owner_epoch, None).await?;
-        let only = match (action.session(), &action) {
+        let only = match (action.session(), &shards[..]) {
+            (_, [only]) => Some(*only),
             (Some(session), _) => self.directory.find_session(&room, session),
-            // Its end there ends the others.
-            (None, RoomAction::Delete) => shards.first().copied(),
-            _ => None,
+            (None, _) => None,
         };
-        if let Some(shard) = only {
-            return self.act_on(shard, room, owner_epoch, action).await.map_err(convert::status);
-        }
-        let calls = shards.iter().map(|&shard| self.act_on(shard, room.clone(), owner_epoch, action.clone()));
-        merge(&action, join_all(calls).await).map_err(convert::status)
+        let answer = match only {
+            Some(shard) => self.act_on(shard, room.clone(), owner_epoch, action).await,
+            None if matches!(action, RoomAction::Delete) => {
+                self.end_everywhere(&room, owner_epoch, &shards).await
+            }
+            None => {
+                let act = |&shard| self.act_on(shard, room.clone(), owner_epoch, action.clone());
+                merge(&action, join_all(shards.iter().map(act)).await)
+            }
+        };
+        let answer = answer.map_err(convert::status)?;
+        self.declare(&room, owner_epoch, None).await?;
+        Ok(answer)
     }
 
     async fn act_on(
@@ -55,12 +90,29 @@ impl Control {
         self.shards[shard].mailbox.call_with_sequence(Command::Room { room, owner_epoch, action }).await
     }
 
-    /// Tells a room's branches of a newer owner or of other settings.
+    /// Ends a room on all its shards, the home last: what it says of the room's end comes after everything else.
+    async fn end_everywhere(
+        &self,
+        room: &RoomId,
+        owner_epoch: u64,
+        shards: &[usize],
+    ) -> Result<Answer, CallError> {
+        let mut answer = Err(CallError::Gone);
+        for &shard in shards.iter().rev() {
+            answer = self.act_on(shard, room.clone(), owner_epoch, RoomAction::Delete).await;
+            if answer.is_err() {
+                break;
+            }
+        }
+        answer
+    }
+
+    /// Tells a room's branches of a newer owner or of other settings, which its home has accepted.
     pub(crate) async fn declare(
         &self,
         room: &RoomId,
         owner_epoch: u64,
-        settings: Option<&sluice_engine::model::RoomSettings>,
+        settings: Option<&RoomSettings>,
     ) -> Result<(), Status> {
         let branches = self.directory.declare(room, owner_epoch, settings);
         let action = RoomAction::Put { app_state: None, settings: settings.cloned() };
@@ -71,7 +123,7 @@ impl Control {
 
     /// Puts a session on a shard of its room, or on one that the room spreads to for it.
     pub(crate) async fn put_session(
-        &self,
+        self: &Arc<Self>,
         room: RoomId,
         owner_epoch: u64,
         session: SessionId,
@@ -80,59 +132,93 @@ impl Control {
         if self.shards.len() == 1 {
             return Ok(self.act(room, owner_epoch, action).await?.0);
         }
-        self.declare(&room, owner_epoch, None).await?;
         let choose = |taken: &[usize]| {
             let sessions = |&shard: &usize| self.shards[shard].report.read().counters.sessions;
             (0..self.shards.len()).filter(|shard| !taken.contains(shard)).min_by_key(sessions)
         };
         let place = self.directory.seat(&room, &session, self.room_sessions_per_shard, choose);
         let place = place.ok_or_else(|| Status::not_found(format!("room {room} not found")))?;
-        let settle = || self.directory.settle_session(&room, &session, false);
+        let expected = Expected::new(self, place.shard, Put::Session(room.clone(), session));
         if place.closed {
-            self.open_branch(&room, place.shard).await.inspect_err(|_| settle())?;
+            self.open_branch(&room, place.shard).await?;
         }
         if let RoomAction::PutSession { elsewhere, .. } = &mut action {
             *elsewhere = place.elsewhere;
         }
         let mailbox = &self.shards[place.shard].mailbox;
         let posted = mailbox.post(Command::Room { room: room.clone(), owner_epoch, action });
-        let posted = posted.inspect_err(|_| settle()).map_err(convert::status)?;
-        Ok(mailbox.answer(posted).await.map_err(convert::status)?.0)
+        let posted = posted.map_err(convert::status)?;
+        expected.taken();
+        let (reply, _) = mailbox.answer(posted).await.map_err(convert::status)?;
+        self.declare(&room, owner_epoch, None).await?;
+        Ok(reply)
     }
 
-    /// Has a shard take part in a room, and all shards of the room know of each other.
-    async fn open_branch(&self, room: &RoomId, branch: usize) -> Result<(), Status> {
+    /// Has a shard take part in a room, and all shards of the room know of each other. If that fails the shard takes no part.
+    async fn open_branch(self: &Arc<Self>, room: &RoomId, branch: usize) -> Result<(), Status> {
         // One after the other: each must know of those before it.
         let _turn = self.spreading.lock().await;
-        let Some(opening) = self.directory.opening(room, branch) else { return Ok(()) };
-        let epoch = opening.owner_epoch;
+        let mut opened =
+            Err(Status::aborted("the room changed all the time while it was to spread; try again"));
+        for _ in 0..TRIES {
+            let opening = match self.directory.door(room, branch) {
+                Door::Open => return Ok(()),
+                Door::Gone => {
+                    return Err(Status::unavailable("the room did not spread; try again"));
+                }
+                Door::Closed(opening) => opening,
+            };
+            opened = self.introduce(room, branch, &opening).await;
+            if opened.is_err() {
+                break;
+            }
+            match self.directory.opened(room, branch, &opening) {
+                Opened::Yes => {
+                    tracing::info!(%room, shard = branch, "the room spreads to another shard");
+                    return Ok(());
+                }
+                Opened::Outdated => {}
+                Opened::Gone => {
+                    opened = Err(Status::not_found(format!("room {room} not found")));
+                    break;
+                }
+            }
+        }
+        self.directory.not_opened(room, branch);
+        self.end_on(room, branch, RoomEndReason::Deleted);
+        opened
+    }
+
+    /// Has a new branch know the room, and the room's shards know the branch.
+    async fn introduce(&self, room: &RoomId, branch: usize, opening: &Opening) -> Result<(), Status> {
         let act = |shard: usize, action: RoomAction| {
-            let acting = self.act_on(shard, room.clone(), epoch, action);
+            let acting = self.act_on(shard, room.clone(), opening.owner_epoch, action);
             async { acting.await.map_err(convert::status) }
         };
-        act(branch, RoomAction::Put { app_state: None, settings: opening.settings }).await?;
+        let number = |shard: usize| ShardNumber::try_from(shard).unwrap_or(ShardNumber::MAX);
+        act(branch, RoomAction::Put { app_state: None, settings: opening.settings.clone() }).await?;
         // The new one first: what the others tell it must find the room.
-        for &shard in opening.shards.iter().rev() {
-            let others = opening.shards.iter().filter(|&&other| other != shard);
-            let shards = others.filter_map(|&other| ShardNumber::try_from(other).ok()).collect();
-            act(shard, RoomAction::Host { home: opening.shards.first() == Some(&shard), shards }).await?;
+        let shards = opening.shards.iter().map(|&shard| number(shard)).collect();
+        act(branch, RoomAction::Host { home: false, shards, greet: None }).await?;
+        for &shard in &opening.shards {
+            let home = opening.shards.first() == Some(&shard);
+            let (shards, greet) = (vec![number(branch)], Some(number(branch)));
+            act(shard, RoomAction::Host { home, shards, greet }).await?;
         }
-        if self.directory.opened(room, branch) {
-            tracing::info!(%room, shard = branch, "the room spreads to another shard");
-            Ok(())
-        } else {
-            self.end_on(room, branch).await;
-            Err(Status::not_found(format!("room {room} not found")))
-        }
+        Ok(())
     }
 
     /// Ends a room on one shard, as soon as the shard has a place for the command.
-    pub(crate) async fn end_on(&self, room: &RoomId, shard: usize) {
-        while let Err(CallError::Full | CallError::Timeout) =
-            self.act_on(shard, room.clone(), 0, RoomAction::Delete).await
-        {
-            tokio::time::sleep(RETRY).await;
-        }
+    pub(crate) fn end_on(self: &Arc<Self>, room: &RoomId, shard: usize, reason: RoomEndReason) {
+        let (control, room) = (Arc::clone(self), room.clone());
+        tokio::spawn(async move {
+            let action = RoomAction::End { reason };
+            while let Err(CallError::Full | CallError::Timeout) =
+                control.act_on(shard, room.clone(), 0, action.clone()).await
+            {
+                tokio::time::sleep(RETRY).await;
+            }
+        });
     }
 }
 

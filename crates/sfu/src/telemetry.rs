@@ -62,6 +62,10 @@ fn describe_traffic() {
         "Media for other shards that found them behind."
     );
     describe_counter!(
+        "sluice_node_link_data_dropped_total",
+        "Data messages for other shards that found too many waiting."
+    );
+    describe_counter!(
         "sluice_node_link_messages_lost_total",
         "Messages other than media that another shard never heard, because it stands still."
     );
@@ -190,6 +194,7 @@ pub(crate) fn shard(shard: usize, report: &Report) {
         ("sluice_node_link_packets_out_total", counters.link_packets_out),
         ("sluice_node_link_packets_unknown_total", counters.link_packets_unknown),
         ("sluice_node_link_packets_dropped_total", io.link_dropped),
+        ("sluice_node_link_data_dropped_total", io.link_data_dropped),
         ("sluice_node_link_messages_lost_total", io.link_lost),
         ("sluice_node_commands_withdrawn_total", io.commands_withdrawn),
     ] {

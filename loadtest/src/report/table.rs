@@ -112,6 +112,19 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    if let Some(ideal) = &report.ideal {
+        rows.push((
+            "ideal forwarder",
+            format!(
+                "{} packets per CPU-second, {} {} streams to {} each; the server reached {:.2} of it",
+                thousands(ideal.packets_per_cpu_second),
+                ideal.streams,
+                ideal.media,
+                ideal.subscribers,
+                ideal.share
+            ),
+        ));
+    }
     let made =
         harness.made_percent.map_or(String::new(), |made| format!(", made {made:.1} % of the media due"));
     let busy =

@@ -73,7 +73,9 @@ impl World {
         world.act(RoomAction::Put { app_state: None, settings: None }).unwrap();
         for number in 0..shards {
             let others = (0..shards as u16).filter(|other| usize::from(*other) != number).collect();
-            world.act_on(number, RoomAction::Host { home: number == 0, shards: others }).unwrap();
+            world
+                .act_on(number, RoomAction::Host { home: number == 0, shards: others, greet: None })
+                .unwrap();
         }
         world
     }

@@ -16,16 +16,23 @@ fn least(counts: &[usize]) -> Option<usize> {
 fn with_room() -> Directory {
     let directory = Directory::default();
     directory.place(&room("a"), 1, least);
-    directory.settle(&room("a"), true);
+    directory.settle(&room("a"), 0, true);
     directory
+}
+
+fn open(directory: &Directory, shard: usize) -> Opened {
+    match directory.door(&room("a"), shard) {
+        Door::Closed(opening) => directory.opened(&room("a"), shard, &opening),
+        Door::Open | Door::Gone => Opened::Gone,
+    }
 }
 
 /// Puts a session on a node of three shards with room for two sessions each.
 fn join(directory: &Directory, number: usize) -> Place {
     let other = |shards: &[usize]| (0..3).find(|shard| !shards.contains(shard));
     let place = directory.seat(&room("a"), &session(number), 2, other).unwrap();
-    directory.opened(&room("a"), place.shard);
-    directory.settle_session(&room("a"), &session(number), true);
+    open(directory, place.shard);
+    directory.settle_session(&room("a"), &session(number), place.shard, true);
     place
 }
 
@@ -34,7 +41,7 @@ fn rooms_spread_and_stay_where_they_are() {
     let directory = Directory::default();
     for (name, shard) in [("a", 0), ("b", 1), ("a", 0), ("c", 0)] {
         assert_eq!(directory.place(&room(name), 2, least), Some(shard), "{name}");
-        directory.settle(&room(name), true);
+        directory.settle(&room(name), shard, true);
     }
     assert_eq!((directory.shards(&room("b")), directory.shards(&room("d"))), (Some(vec![1]), None));
 }
@@ -44,7 +51,7 @@ fn a_room_that_was_refused_leaves_nothing_behind() {
     let directory = Directory::default();
     assert_eq!(directory.place(&room("a"), 2, |_| None), None);
     directory.place(&room("a"), 2, least);
-    directory.settle(&room("a"), false);
+    directory.settle(&room("a"), 0, false);
     assert_eq!(directory.len(), 0);
 }
 
@@ -55,7 +62,7 @@ fn a_room_put_again_while_its_end_is_on_its_way_stays() {
     assert_eq!(directory.place(&room("a"), 2, |_| Some(1)), Some(0));
     assert_eq!(directory.ended(&room("a"), 0), Ended::Room(vec![]));
     assert_eq!(directory.shards(&room("a")), Some(vec![0]));
-    directory.settle(&room("a"), true);
+    directory.settle(&room("a"), 0, true);
     assert_eq!(directory.shards(&room("a")), Some(vec![0]));
     directory.ended(&room("a"), 0);
     assert_eq!(directory.shards(&room("a")), None);
@@ -82,10 +89,38 @@ fn a_branch_is_closed_until_it_was_opened() {
     let place = directory.seat(&room("a"), &session(2), 2, |_| Some(1)).unwrap();
     assert_eq!(place, Place { shard: 1, closed: true, elsewhere: 2 });
     assert_eq!(directory.shards(&room("a")), Some(vec![0]));
-    assert_eq!(directory.opening(&room("a"), 1).unwrap().shards, [0, 1]);
-    assert!(directory.opened(&room("a"), 1));
-    assert_eq!(directory.opening(&room("a"), 1), None);
+    let Door::Closed(opening) = directory.door(&room("a"), 1) else { panic!("it is closed") };
+    assert_eq!(opening.shards, [0]);
+    // A new owner came meanwhile: it must be told before the branch counts.
+    directory.declare(&room("a"), 9, None);
+    assert_eq!(directory.opened(&room("a"), 1, &opening), Opened::Outdated);
+    assert_eq!(open(&directory, 1), Opened::Yes);
+    assert_eq!(directory.door(&room("a"), 1), Door::Open);
     assert_eq!(directory.shards(&room("a")), Some(vec![0, 1]));
+}
+
+#[test]
+fn a_branch_that_cannot_be_opened_is_none() {
+    let directory = with_room();
+    for number in 0..2 {
+        join(&directory, number);
+    }
+    directory.seat(&room("a"), &session(2), 2, |_| Some(1)).unwrap();
+    directory.not_opened(&room("a"), 1);
+    directory.settle_session(&room("a"), &session(2), 1, false);
+    assert_eq!(directory.door(&room("a"), 1), Door::Gone);
+    let place = directory.seat(&room("a"), &session(3), 2, |taken| (taken == [0]).then_some(2)).unwrap();
+    assert_eq!(place, Place { shard: 2, closed: true, elsewhere: 2 });
+}
+
+#[test]
+fn a_put_on_a_branch_does_not_count_for_the_room() {
+    let directory = with_room();
+    directory.place(&room("a"), 2, least);
+    directory.settle(&room("a"), 1, true);
+    assert_eq!(directory.ended(&room("a"), 0), Ended::Room(vec![]));
+    directory.settle(&room("a"), 0, true);
+    assert_eq!(directory.shards(&room("a")), Some(vec![0]), "the put that was under way made it anew");
 }
 
 #[test]
@@ -96,7 +131,7 @@ fn a_session_put_again_while_its_end_is_on_its_way_keeps_its_shard() {
     }
     directory.seat(&room("a"), &session(2), 2, |_| None);
     directory.session_ended(&room("a"), &session(2), 1);
-    directory.settle_session(&room("a"), &session(2), true);
+    directory.settle_session(&room("a"), &session(2), 1, true);
     assert_eq!(directory.find_session(&room("a"), &session(2)), Some(1));
     directory.session_ended(&room("a"), &session(2), 1);
     assert_eq!(join(&directory, 7).shard, 1, "its seat is free");

@@ -16,15 +16,25 @@ pub(super) const AGAIN: Duration = Duration::from_millis(2);
 /// it spreads at once. A shard that is further behind than that has been standing for seconds.
 const WAITING: usize = 65_536;
 
+/// Bytes of data messages among them. More are dropped: their senders are bounded, but there may be many.
+const WAITING_DATA: usize = 8 << 20;
+
 /// All shards of the node, known once all were started.
 pub(crate) type Neighbours = Arc<OnceLock<Vec<Mailbox>>>;
+
+#[derive(Default)]
+struct Waiting {
+    messages: VecDeque<LinkMessage>,
+    /// Of data messages.
+    bytes: usize,
+}
 
 /// A shard's ends of its links.
 pub(super) struct Links {
     own: ShardNumber,
     neighbours: Neighbours,
     /// For each shard, in order.
-    waiting: Vec<VecDeque<LinkMessage>>,
+    waiting: Vec<Waiting>,
 }
 
 impl Links {
@@ -34,7 +44,7 @@ impl Links {
 
     /// Whether something waits for a place.
     pub(super) fn wait(&self) -> bool {
-        self.waiting.iter().any(|waiting| !waiting.is_empty())
+        self.waiting.iter().any(|waiting| !waiting.messages.is_empty())
     }
 
     /// Hands a message over. If there is no place, media is dropped and the rest waits.
@@ -45,19 +55,27 @@ impl Links {
             return;
         };
         if self.waiting.len() <= index {
-            self.waiting.resize_with(index + 1, VecDeque::new);
+            self.waiting.resize_with(index + 1, Waiting::default);
         }
         let waiting = &mut self.waiting[index];
-        let refused =
-            if waiting.is_empty() { neighbour.link(self.own, message).err() } else { Some(message) };
-        match refused {
-            None => {}
-            Some(message) if message.is_media() => counters.link_dropped += 1,
-            Some(message) if waiting.len() < WAITING => waiting.push_back(message),
-            Some(message) => {
-                counters.link_lost += 1;
-                tracing::error!(to, ?message, "a shard stands still: it does not hear of this");
-            }
+        // Media passes what waits: it is worth something now or never.
+        let refused = if waiting.messages.is_empty() || message.is_media() {
+            neighbour.link(self.own, message).err()
+        } else {
+            Some(message)
+        };
+        let Some(message) = refused else { return };
+        let data = message.data_bytes();
+        if message.is_media() {
+            counters.link_dropped += 1;
+        } else if data > 0 && waiting.bytes + data > WAITING_DATA {
+            counters.link_data_dropped += 1;
+        } else if waiting.messages.len() >= WAITING {
+            counters.link_lost += 1;
+            tracing::error!(to, ?message, "a shard stands still: it does not hear of this");
+        } else {
+            waiting.bytes += data;
+            waiting.messages.push_back(message);
         }
     }
 
@@ -65,11 +83,13 @@ impl Links {
     pub(super) fn flush(&mut self) {
         let Some(neighbours) = self.neighbours.get() else { return };
         for (waiting, neighbour) in self.waiting.iter_mut().zip(neighbours) {
-            while let Some(message) = waiting.pop_front() {
+            while let Some(message) = waiting.messages.pop_front() {
+                let data = message.data_bytes();
                 if let Err(message) = neighbour.link(self.own, message) {
-                    waiting.push_front(message);
+                    waiting.messages.push_front(message);
                     break;
                 }
+                waiting.bytes -= data;
             }
         }
     }
@@ -117,7 +137,7 @@ mod tests {
         let mut messages = Vec::new();
         for action in [
             RoomAction::Put { app_state: None, settings: None },
-            RoomAction::Host { home: true, shards: vec![1] },
+            RoomAction::Host { home: true, shards: vec![1], greet: None },
             RoomAction::PutSession {
                 session: session.clone(),
                 participant: ParticipantId::new("p").unwrap(),
@@ -154,7 +174,7 @@ mod tests {
         }
         assert!(links.wait(), "the queue is shorter than that");
         let mut heard = Vec::new();
-        while let Ok((from, message)) = inbox.links.try_recv() {
+        while let Some((from, message)) = inbox.link() {
             assert_eq!(from, 0);
             heard.push(format!("{message:?}"));
             links.flush();

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ const TCP_QUEUE: usize = 4_096;
 /// Messages of other shards that may wait for a shard: at 1,200 bytes of payload each, which all subscribers of a packet share, about
 /// 10 MB, and a third of a second of a busy shard.
 const LINK_QUEUE: usize = 8_192;
+
+/// Bytes of data messages of other shards that may wait for a shard.
+const LINK_DATA: usize = 8 << 20;
 
 /// How long a caller waits for a reply. A shard answers within milliseconds, or it is in trouble.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -62,6 +65,7 @@ pub(crate) struct Mailbox {
     commands: SyncSender<Envelope>,
     tcp: SyncSender<TcpInput>,
     links: SyncSender<(ShardNumber, LinkMessage)>,
+    link_data: Arc<AtomicUsize>,
     bell: Arc<Bell>,
     pub(super) reply_timeout: Duration,
 }
@@ -70,7 +74,8 @@ pub(crate) struct Mailbox {
 pub(super) struct Inbox {
     pub(super) commands: Receiver<Envelope>,
     pub(super) tcp: Receiver<TcpInput>,
-    pub(super) links: Receiver<(ShardNumber, LinkMessage)>,
+    links: Receiver<(ShardNumber, LinkMessage)>,
+    link_data: Arc<AtomicUsize>,
     pub(super) bell: Arc<Bell>,
 }
 
@@ -110,10 +115,24 @@ pub(super) fn mailbox(registry: &Registry, command_queue: usize) -> io::Result<(
         commands: command_sender,
         tcp: tcp_sender,
         links: link_sender,
+        link_data: Arc::default(),
         bell: bell.clone(),
         reply_timeout: REPLY_TIMEOUT,
     };
-    Ok((mailbox, Inbox { commands, tcp, links, bell }))
+    let link_data = mailbox.link_data.clone();
+    Ok((mailbox, Inbox { commands, tcp, links, link_data, bell }))
+}
+
+impl Inbox {
+    /// What another shard says next.
+    pub(super) fn link(&self) -> Option<(ShardNumber, LinkMessage)> {
+        let (from, message) = self.links.try_recv().ok()?;
+        let data = message.data_bytes();
+        if data > 0 {
+            self.link_data.fetch_sub(data, Ordering::Relaxed);
+        }
+        Some((from, message))
+    }
 }
 
 impl Mailbox {
@@ -163,12 +182,23 @@ impl Mailbox {
 
     /// Queues what another shard says, or gives it back if there is no place.
     pub(super) fn link(&self, from: ShardNumber, message: LinkMessage) -> Result<(), LinkMessage> {
+        let data = message.data_bytes();
+        if data > 0 && self.link_data.load(Ordering::Relaxed) >= LINK_DATA {
+            return Err(message);
+        }
+        if data > 0 {
+            // Before it is there: whoever takes it out counts it off.
+            self.link_data.fetch_add(data, Ordering::Relaxed);
+        }
         match self.links.try_send((from, message)) {
             Ok(()) => {
                 self.bell.ring();
                 Ok(())
             }
-            Err(TrySendError::Full((_, message)) | TrySendError::Disconnected((_, message))) => Err(message),
+            Err(TrySendError::Full((_, message)) | TrySendError::Disconnected((_, message))) => {
+                self.link_data.fetch_sub(data, Ordering::Relaxed);
+                Err(message)
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use sluice_engine::id::{RoomId, SessionId};
+use sluice_engine::model::SessionState;
 use sluice_engine::{Command, CommandError, Event, EventKind, Reply, RoomAction};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -22,10 +23,10 @@ pub(crate) enum Note {
     Event(usize, Event, SystemTime),
     /// So many events should have come here.
     Lost(u64),
-    /// For the caller of a command.
-    Answer(Answer),
-    /// A command that creates or updates this was withdrawn before it began.
-    PutWithdrawn(Put),
+    /// For the caller of a command of this shard.
+    Answer(usize, Answer),
+    /// A command that creates or updates this on a shard was withdrawn before it began.
+    PutWithdrawn(usize, Put),
 }
 
 /// What a command creates or updates, for the directory.
@@ -72,8 +73,8 @@ impl Answer {
 
 /// A shard's end.
 ///
-/// Never blocks. Events are dropped and counted when [`QUEUE`] wait; the ends of rooms and replies are never dropped, and
-/// are bounded by the rooms and by the command queue.
+/// Never blocks. Events are dropped and counted when [`QUEUE`] wait; the ends of rooms and sessions, which the directory must know,
+/// and replies are never dropped, and are bounded by the rooms, the sessions and the command queue.
 #[derive(Clone)]
 pub(crate) struct Outbox {
     shard: usize,
@@ -104,7 +105,10 @@ impl Outbox {
     }
 
     pub(crate) fn event(&mut self, event: Event) {
-        let is_end = matches!(event.kind, EventKind::RoomEnded { .. });
+        let is_end = matches!(
+            event.kind,
+            EventKind::RoomEnded { .. } | EventKind::Session { state: SessionState::Closed, .. }
+        );
         if self.is_full() && !is_end {
             self.lost += 1;
             return;
@@ -114,11 +118,11 @@ impl Outbox {
     }
 
     pub(crate) fn answer(&self, answer: Answer) {
-        self.send(Note::Answer(answer));
+        self.send(Note::Answer(self.shard, answer));
     }
 
     pub(crate) fn put_withdrawn(&self, put: Put) {
-        self.send(Note::PutWithdrawn(put));
+        self.send(Note::PutWithdrawn(self.shard, put));
     }
 
     /// Says that events were lost, as soon as there is room: a gap must not wait for the next event.
@@ -178,7 +182,7 @@ mod tests {
         for _ in 0..QUEUE {
             assert!(matches!(notes.next().await, Some(Note::Event(..))));
         }
-        assert!(matches!(notes.next().await, Some(Note::PutWithdrawn(_))));
+        assert!(matches!(notes.next().await, Some(Note::PutWithdrawn(..))));
         let end = notes.next().await.unwrap();
         assert!(matches!(end, Note::Event(_, event, _) if matches!(event.kind, EventKind::RoomEnded { .. })));
         // There is room again: the gap is told where it is, once.

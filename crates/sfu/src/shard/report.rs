@@ -41,6 +41,8 @@ pub(crate) struct IoCounters {
     pub(crate) tcp_stuck: u64,
     /// Media for other shards dropped because they were behind.
     pub(crate) link_dropped: u64,
+    /// Data messages for other shards dropped because too many waited.
+    pub(crate) link_data_dropped: u64,
     /// Anything else for other shards that was lost: they stand still, or there is no such shard.
     pub(crate) link_lost: u64,
     /// TCP connections now.

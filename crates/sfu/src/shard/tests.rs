@@ -178,7 +178,7 @@ fn read(mut notes: Notes, others: &tokio::sync::mpsc::UnboundedSender<Note>) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     while let Some(note) = runtime.block_on(notes.next()) {
         match note {
-            Note::Answer(answer) => answer.deliver(7),
+            Note::Answer(_, answer) => answer.deliver(7),
             note => drop(others.send(note)),
         }
     }
@@ -306,7 +306,7 @@ async fn a_full_queue_refuses_and_a_caller_that_left_withdraws() {
     gate.open();
     assert!(matches!(mailbox.answer(slow).await.unwrap().0, Reply::Rooms(_)));
     for _ in 0..withdrawn {
-        assert!(matches!(shard.note().await, Note::PutWithdrawn(_)));
+        assert!(matches!(shard.note().await, Note::PutWithdrawn(..)));
     }
     let report = shard.handle.report.clone();
     shard.stop();

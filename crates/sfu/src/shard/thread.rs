@@ -189,7 +189,7 @@ impl<E: Engine> ShardThread<E> {
     fn take_links(&mut self) -> usize {
         let mut taken = 0;
         while taken < LINK_MESSAGES
-            && let Ok((from, message)) = self.inbox.links.try_recv()
+            && let Some((from, message)) = self.inbox.link()
         {
             taken += 1;
             // After whatever the other shard had seen when it sent this.
