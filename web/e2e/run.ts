@@ -42,7 +42,7 @@ function main(args: string[]): void {
   rmSync(results, { recursive: true, force: true });
   mkdirSync(results, { recursive: true });
   options.push('--test-reporter=spec', '--test-reporter-destination=stdout');
-  options.push(`--test-reporter=${join(HERE, 'harness/failures.ts')}`, `--test-reporter-destination=${join(results, 'failures.txt')}`);
+  options.push(`--test-reporter=${join(HERE, 'harness/failures.mjs')}`, `--test-reporter-destination=${join(results, 'failures.txt')}`);
   const files = chosen.map((file) => join(HERE, 'stories', file));
   const child = spawn(process.execPath, [...options, ...files], { stdio: 'inherit', cwd: HERE, env: environment });
   child.once('exit', (code) => {

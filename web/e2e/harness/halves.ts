@@ -1,7 +1,7 @@
 // The server's two halves as two processes, so that one can die while the other lives.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,22 +16,32 @@ const KEYS = { SLUICE_ROOMS_KEYS: 'devkey:secret' };
 export interface Halves extends Server {
   /** The calls API. */
   calls: ControlAddress;
+  /** A counter of the node, all its series together. */
+  nodeMetric(name: string): Promise<number>;
   /** Ends room management as a crash would. */
   killRooms(): Promise<void>;
   /** Starts it again, on the same port. It does not wait until it answers. */
   startRooms(): void;
 }
 
-export async function startHalves(test: string): Promise<Halves> {
+/** `sessionsPerShard`: the node has two shards, and rooms with more sessions than this on one spread to the other. */
+export async function startHalves(test: string, sessionsPerShard?: number): Promise<Halves> {
   const { http, tcp, udp, grpc, calls: callsPort } = await freePorts();
+  const { http: metrics } = await freePorts();
   const url = `http://127.0.0.1:${http}`;
   const token = randomUUID();
   const calls = { address: `127.0.0.1:${callsPort}`, token: randomUUID() };
   const data = mkdtempSync(join(tmpdir(), 'sluice-e2e-'));
+  const settings = join(data, 'sluice.toml');
+  writeFileSync(settings, `[sfu.limits]\nroom_sessions_per_shard = ${sessionsPerShard ?? 200}\n`);
   const node = spawnSluice(
     test,
     'sfu',
-    ['sfu', '--tcp-port', `${tcp}`, '--udp-port', `${udp}`, '--shards', '1', '--grpc', `127.0.0.1:${grpc}`],
+    [
+      ...['sfu', '--tcp-port', `${tcp}`, '--grpc', `127.0.0.1:${grpc}`, '--metrics', `127.0.0.1:${metrics}`],
+      // Two shards need two ports: the kernel knows free ones.
+      ...(sessionsPerShard ? ['--udp-port', '0', '--shards', '2', '--config', settings] : ['--udp-port', `${udp}`, '--shards', '1']),
+    ],
     { SLUICE_SFU_TOKEN: token },
   );
   const start = (): SluiceProcess =>
@@ -40,7 +50,7 @@ export async function startHalves(test: string): Promise<Halves> {
       'rooms',
       [
         ...['rooms', '--http', `127.0.0.1:${http}`, '--node', `http://127.0.0.1:${grpc}`],
-        ...['--calls-grpc', calls.address, '--data-dir', data],
+        ...['--calls-grpc', calls.address, '--data-dir', join(data, 'calls')],
       ],
       { ...KEYS, SLUICE_ROOMS_NODE_TOKEN: token, SLUICE_ROOMS_CALLS_GRPC_TOKEN: calls.token },
     );
@@ -50,6 +60,11 @@ export async function startHalves(test: string): Promise<Halves> {
     calls,
     logFile: rooms.logFile,
     token: signedToken,
+    async nodeMetric(name: string) {
+      const text = await (await fetch(`http://127.0.0.1:${metrics}/metrics`)).text();
+      const series = text.split('\n').filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+      return series.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+    },
     killRooms: () => rooms.kill(),
     startRooms: () => {
       rooms = start();

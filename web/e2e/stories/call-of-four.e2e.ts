@@ -18,9 +18,10 @@ import { FULL, WINDOW_MS } from '../harness/settings.ts';
  * fast cores up: with less, pictures stand still whatever the server does. So the shorter run, which any machine must pass, only
  * asks that they come, go on coming, and are right.
  */
-const MOST_FROZEN_MS = FULL ? 1_000 : WINDOW_MS / 2;
+const MOST_FROZEN_MS = FULL ? 1_000 : WINDOW_MS;
+const LONGEST_GAP_MS = FULL ? 1_000 : 5_000;
 /** Of the 15 pictures a second that are sent. */
-const FEWEST_FRAMES_PER_SECOND = FULL ? 10 : 2;
+const FEWEST_FRAMES_PER_SECOND = FULL ? 10 : 1;
 
 const VARIANTS: Record<string, SignalPath[]> = {
   'one peer connection each (v1)': ['v1', 'v1', 'v1', 'v1'],
@@ -45,6 +46,7 @@ async function callOfFour(t: TestContext, paths: SignalPath[]): Promise<void> {
   assert.equal(frozen.length, 12, 'twelve pictures travel between four people');
   for (const { stream, frozenMs, longestGapMs, frames } of frozen) {
     assert.ok(frozenMs <= MOST_FROZEN_MS, `${stream} stood still for ${frozenMs} ms (longest gap ${longestGapMs} ms)`);
+    assert.ok(longestGapMs <= LONGEST_GAP_MS, `${stream} stood still for ${longestGapMs} ms at once`);
     const least = (FEWEST_FRAMES_PER_SECOND * WINDOW_MS) / 1_000;
     assert.ok(frames >= least, `${stream} showed ${frames} pictures in ${WINDOW_MS / 1000} s`);
   }

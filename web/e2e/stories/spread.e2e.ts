@@ -1,0 +1,28 @@
+// A room that is too large for one shard lives on two. Whoever is in it does not notice.
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { everybodyJoins, everybodySeesAndHearsEverybody, scene, type SignalPath } from '../harness/call.ts';
+import { startHalves } from '../harness/halves.ts';
+
+for (const path of ['v1', 'v0'] satisfies SignalPath[]) {
+  test(`a room on two shards (${path})`, { timeout: 120_000 }, (t) => spread(t, path));
+}
+
+async function spread(t: TestContext, path: SignalPath): Promise<void> {
+  const halves = await startHalves(t.name, 1);
+  const stage = await scene(t, halves);
+  const people = await everybodyJoins(stage, 'spread', [path, path, path]);
+  await everybodySeesAndHearsEverybody(people);
+
+  const [ana, ben] = people;
+  assert.ok(ana && ben);
+  await ana.call('mute', 'microphone');
+  await ben.waitForEvent('muted', `${ana.identity} microphone`);
+  await ana.call('unmute', 'microphone');
+  await everybodySeesAndHearsEverybody(people);
+
+  // It did cross: otherwise this was a room on one shard.
+  const crossed = await halves.nodeMetric('sluice_node_link_packets_in_total');
+  t.diagnostic(`${crossed} packets went from shard to shard`);
+  assert.ok(crossed > 100, `${crossed} packets went from shard to shard`);
+}
