@@ -5,6 +5,7 @@
 mod cli;
 mod dev;
 mod halves;
+mod memory;
 mod observe;
 mod page;
 mod settings;
@@ -64,11 +65,8 @@ fn prepare<T: Serialize>(
 }
 
 fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .on_thread_park(sluice_memory::give_back_at_times)
-        .build()?;
-    let result = runtime.block_on(work);
+    let runtime = memory::runtime()?;
+    let result = runtime.block_on(memory::giving_back(work));
     // Whatever is left had its time.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
