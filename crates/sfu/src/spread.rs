@@ -114,6 +114,9 @@ impl Control {
         owner_epoch: u64,
         settings: Option<&RoomSettings>,
     ) -> Result<(), Status> {
+        if self.shards.len() == 1 {
+            return Ok(());
+        }
         let branches = self.directory.declare(room, owner_epoch, settings);
         let action = RoomAction::Put { app_state: None, settings: settings.cloned() };
         let calls =
@@ -280,6 +283,33 @@ mod tests {
     use sluice_engine::id::PublicationId;
 
     use super::*;
+    use crate::control::Identity;
+    use crate::events::EventLog;
+
+    #[test]
+    fn a_caller_that_goes_away_leaves_no_seat_taken() {
+        let identity = Identity {
+            node_id: "n".into(),
+            started_at: std::time::SystemTime::UNIX_EPOCH,
+            media_addresses: Vec::new(),
+        };
+        let control = Control::new(identity, Vec::new(), EventLog::new("boot".into(), 16, 1), 1);
+        let room = RoomId::new("r").unwrap();
+        control.directory.place(&room, 1, |_| Some(0));
+        control.directory.settle(&room, 0, true);
+        let seat = |name: &str| {
+            let session = SessionId::new(name).unwrap();
+            let place = control.directory.seat(&room, &session, 1, |_| Some(1)).unwrap();
+            (place.shard, Expected::new(&control, place.shard, Put::Session(room.clone(), session)))
+        };
+        let (shard, gone) = seat("a");
+        assert_eq!(shard, 0);
+        drop(gone);
+        let (shard, stays) = seat("b");
+        assert_eq!(shard, 0, "the seat is free again");
+        stays.taken();
+        assert_eq!(seat("c").0, 1, "now it is not");
+    }
 
     fn not_found() -> Result<Answer, CallError> {
         Err(CommandError::NotFound("publication p".into()).into())
