@@ -11,9 +11,7 @@ use std::time::{Duration, Instant};
 
 use sluice_engine::command::NegotiationStep;
 use sluice_engine::id::{ParticipantId, PublicationId, RoomId, SessionId};
-use sluice_engine::model::{
-    DataPolicy, LayerSpec, Offerer, PublicationSpec, SessionSettings, SubscriptionSpec, Wish,
-};
+use sluice_engine::model::{LayerSpec, Offerer, PublicationSpec, SessionSettings, SubscriptionSpec, Wish};
 use sluice_engine::{
     Command, Config, Counters, Datagram, Input, LocalAddress, Output, Protocol, Reply, RoomAction, Shard,
     Ticket, Transmit,
@@ -214,13 +212,7 @@ impl World {
         let number = self.clients.len();
         let name = format!("session-{number}");
         let session = SessionId::new(&name).expect("a valid id");
-        let settings = SessionSettings {
-            offerer: Offerer::Peer,
-            data: DataPolicy::default(),
-            ice_lite: None,
-            max_send_bitrate: None,
-            connect_timeout: None,
-        };
+        let settings = SessionSettings::new(Offerer::Peer);
         self.command(RoomAction::PutSession {
             session: session.clone(),
             participant: ParticipantId::new(&name).expect("a valid id"),

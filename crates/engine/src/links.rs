@@ -1,7 +1,7 @@
 //! Rooms that live on several shards: what this one tells the others, and what it hears from them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use sluice_rtp::MediaKind;
 
@@ -13,7 +13,7 @@ use crate::publication::{Publication, Source};
 use crate::room::RoomKey;
 use crate::section::PublicationKey;
 use crate::shard::Shard;
-use crate::transport::MediaPacket;
+use crate::transport::{MediaPacket, Rid};
 
 /// Another shard that wants packets of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +95,23 @@ impl Shard {
         for link in publication.links.iter().filter(|link| layer <= link.highest) {
             self.counters.link_packets_out += 1;
             self.out.push_back(Output::Link(link.shard, LinkMessage(Told::Packet(packet.clone()))));
+        }
+    }
+
+    /// Gives a sender report to the other shards that want the publication.
+    pub(crate) fn carry_report(
+        &mut self,
+        room: RoomKey,
+        key: PublicationKey,
+        rid: Option<Rid>,
+        wall_clock: SystemTime,
+        timestamp: u32,
+    ) {
+        let publication = &self.rooms[room].publications[key];
+        let Some(number) = publication.number else { return };
+        for link in &publication.links {
+            let told = Told::SenderReport { number, rid, wall_clock, timestamp };
+            self.out.push_back(Output::Link(link.shard, LinkMessage(told)));
         }
     }
 

@@ -46,6 +46,19 @@ pub struct SessionSettings {
     pub connect_timeout: Option<Duration>,
 }
 
+impl SessionSettings {
+    /// The shard's defaults, and no data messages.
+    pub fn new(offerer: Offerer) -> Self {
+        SessionSettings {
+            offerer,
+            data: DataPolicy::default(),
+            ice_lite: None,
+            max_send_bitrate: None,
+            connect_timeout: None,
+        }
+    }
+}
+
 /// How data messages from and to a session are treated.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataPolicy {

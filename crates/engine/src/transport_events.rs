@@ -6,8 +6,6 @@ use sluice_rtp::Bitrate;
 
 use crate::demux::SessionKey;
 use crate::event::Quality;
-use crate::io::Output;
-use crate::link::{LinkMessage, Told};
 use crate::model::{CloseReason, SessionState};
 use crate::section::Use;
 use crate::session::Path;
@@ -35,15 +33,12 @@ impl Shard {
             TransportEvent::Disconnected => self.on_state(now, key, SessionState::Disconnected),
             TransportEvent::Closed => self.close_session(key, CloseReason::Peer),
             TransportEvent::SenderReport { mid, rid, wall_clock, timestamp } => {
+                let room = session.room;
                 if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
-                    && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
+                    && let Some(held) = self.rooms[room].publications.get_mut(publication)
                 {
-                    publication.on_sender_report(rid, wall_clock, timestamp);
-                    for link in &publication.links {
-                        let Some(number) = publication.number else { break };
-                        let told = Told::SenderReport { number, rid, wall_clock, timestamp };
-                        self.out.push_back(Output::Link(link.shard, LinkMessage(told)));
-                    }
+                    held.on_sender_report(rid, wall_clock, timestamp);
+                    self.carry_report(room, publication, rid, wall_clock, timestamp);
                 }
             }
             TransportEvent::KeyFrameRequest { mid } => self.on_key_frame_request(now, key, mid),

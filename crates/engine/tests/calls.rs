@@ -1,4 +1,4 @@
-//! Stories of a call, told to one shard by str0m peers in memory.
+//! Stories of a call, told to one shard or two by str0m peers in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is a test's report
 

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 
 pub use mimalloc::MiMalloc as Allocator;
 
-/// A heap of a thousand pages is looked through in some 100 us: this often it costs nothing, and little can gather in between.
+/// Threads go to sleep thousands of times a second, and all pages of a heap are looked at each time; little can gather in between.
 const EVERY: Duration = Duration::from_millis(250);
 
 thread_local! {
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Gives the free pages of this thread's heap back. Takes about 0.1 us for each page of the heap, and a system call for each
-/// run of pages that is given back.
+/// Gives the free pages of this thread's heap back. Looks at each page of the heap, and makes a system call for each run of pages
+/// that is given back.
 pub fn give_back() {
     #[expect(unsafe_code, reason = "a foreign function")]
     // SAFETY: takes no pointer, keeps none, and may be called by any thread at any time: "This function can be used to reduce

@@ -1,4 +1,4 @@
-//! A shard and some str0m peers in one virtual network: no socket, no sleep, time by hand.
+//! Shards and some str0m peers in one virtual network: no socket, no sleep, time by hand.
 
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -117,8 +117,7 @@ impl World {
     }
 
     pub fn join_with(&mut self, name: &str, participant: &str, offerer: Offerer, data: DataPolicy) -> usize {
-        let settings =
-            SessionSettings { offerer, data, ice_lite: None, max_send_bitrate: None, connect_timeout: None };
+        let settings = SessionSettings { data, ..SessionSettings::new(offerer) };
         let shard = self.peers.len() % self.shards.len();
         let put = RoomAction::PutSession {
             session: session(name),

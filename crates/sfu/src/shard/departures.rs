@@ -1,6 +1,6 @@
 //! Says when sessions have ended and there is time to clear up after them.
 
-/// A thread that is busier than this keeps its time for media: clearing up after a thousand sessions takes milliseconds.
+/// A thread that is busier than this keeps its time for media: clearing up looks at all that the thread holds.
 const BUSY: f32 = 0.5;
 
 /// So often after a departure: other threads let go of what a session leaves behind a little later.

@@ -113,13 +113,7 @@ mod tests {
         config.limits.publications_per_session = publications;
         let mut shard = Shard::new(now, config).unwrap();
         let session = SessionId::new("s").unwrap();
-        let settings = SessionSettings {
-            offerer: Offerer::Peer,
-            data: DataPolicy::default(),
-            ice_lite: None,
-            max_send_bitrate: None,
-            connect_timeout: None,
-        };
+        let settings = SessionSettings::new(Offerer::Peer);
         let spec = |number: usize| PublicationSpec {
             id: PublicationId::new(&format!("p{number}")).unwrap(),
             client_track_id: String::new(),
