@@ -7,11 +7,13 @@
 //! see a packet that comes twice.
 
 mod keys;
+mod window;
 
 use aws_lc_rs::aead::{Aad, LessSafeKey, Nonce, Tag};
 
 use keys::Material;
 pub use keys::{Profile, Role};
+pub use window::{RtcpWindow, RtpWindow, Window};
 
 /// Bytes that sealing adds to an RTP packet: the tag (RFC 7714 section 8.1).
 pub const RTP_OVERHEAD: usize = TAG;
