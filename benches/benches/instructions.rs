@@ -196,17 +196,20 @@ fn sealer(size: usize) -> (Sealer, Vec<u8>) {
     let material = vec![7; Profile::Aes128Gcm.material_len()];
     let keys = association(Profile::Aes128Gcm, &material, Role::Server);
     let mut packet = HEADER.to_vec();
+    packet.reserve_exact(size - packet.len() + Profile::Aes128Gcm.rtp_overhead());
     packet.resize(size, 0x55);
     (keys.map(|(sealer, _)| sealer).unwrap_or_else(|_| unreachable!("the material is long enough")), packet)
 }
 
-// AES-128-GCM by the crate of the tools: the floor of what a packet costs.
+// AES-128-GCM and nothing around it: the floor of what a packet costs.
 #[library_benchmark]
 #[bench::of_1200_bytes(args = (1_200), setup = sealer)]
 #[bench::of_160_bytes(args = (160), setup = sealer)]
 fn srtp_sealed_100_times((sealer, mut packet): (Sealer, Vec<u8>)) -> Vec<u8> {
+    let size = packet.len();
     for index in 0..TIMES as u64 {
-        black_box(sealer.rtp_apart(&mut packet, 12, index).is_ok());
+        black_box(sealer.rtp(&mut packet, 12, index).is_ok());
+        packet.truncate(size);
     }
     packet
 }

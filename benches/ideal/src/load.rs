@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sluice_net::{BufferSizes, ReceiveBuffer, Sender, UdpSocket};
-use sluice_srtp::{Profile, RTP_OVERHEAD, Role, Sealer, association};
+use sluice_srtp::{Profile, Role, Sealer, association};
 
 use crate::{Media, Options, Rate, Shared};
 
@@ -15,8 +15,9 @@ use crate::{Media, Options, Rate, Shared};
 pub(crate) const HEADER: usize = 12;
 /// Where a packet says when it was sent: nanoseconds since [`Shared::epoch`].
 pub(crate) const STAMP: Range<usize> = HEADER..HEADER + 8;
+const OVERHEAD: usize = Profile::Aes128Gcm.rtp_overhead();
 /// Header, stamp and tag.
-pub(crate) const SMALLEST: usize = STAMP.end + RTP_OVERHEAD;
+pub(crate) const SMALLEST: usize = STAMP.end + OVERHEAD;
 /// What a path of 1,500 bytes takes.
 pub(crate) const LARGEST: usize = 1_472;
 
@@ -133,7 +134,7 @@ impl Load {
             packet.extend(frame.to_be_bytes());
             packet.extend((stream as u32).to_be_bytes());
             packet.extend(stamp.to_be_bytes());
-            packet.resize(size - RTP_OVERHEAD, 0x55);
+            packet.resize(size - OVERHEAD, 0x55);
             self.sealer.rtp(packet, HEADER, number.into())?;
             self.sender.push(&self.socket, None, self.entrance, packet);
             number = number.wrapping_add(1);

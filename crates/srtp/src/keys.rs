@@ -1,17 +1,20 @@
 //! From the handshake's keying material to the keys of a direction.
 
-use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, LessSafeKey, UnboundKey};
 use aws_lc_rs::cipher::{AES_128, AES_256, EncryptingKey, UnboundCipherKey};
 
-use crate::{Direction, SrtpError};
+use crate::cm::{self, Cm};
+use crate::gcm::{self, Gcm};
+use crate::{INDEX, Keys, SrtpError};
 
-/// The protection profiles of RFC 7714 section 14.2.
+/// The protection profiles that WebRTC has (RFC 7714 section 14.2, RFC 5764 section 4.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
     /// AEAD_AES_128_GCM.
     Aes128Gcm,
     /// AEAD_AES_256_GCM.
     Aes256Gcm,
+    /// AES_CM_128_HMAC_SHA1_80, which RFC 8827 section 6.5 wants of everybody.
+    Aes128CmSha1_80,
 }
 
 /// Which side of the DTLS handshake a peer was.
@@ -23,20 +26,40 @@ pub enum Role {
     Server,
 }
 
-const SALT: usize = 12;
-
 impl Profile {
-    fn key_len(self) -> usize {
+    const fn key_len(self) -> usize {
         match self {
-            Profile::Aes128Gcm => 16,
+            Profile::Aes128Gcm | Profile::Aes128CmSha1_80 => 16,
             Profile::Aes256Gcm => 32,
+        }
+    }
+
+    const fn salt_len(self) -> usize {
+        match self {
+            Profile::Aes128Gcm | Profile::Aes256Gcm => gcm::SALT,
+            Profile::Aes128CmSha1_80 => cm::SALT,
         }
     }
 
     /// Bytes that the handshake exports: two keys and two salts.
     #[must_use]
-    pub fn material_len(self) -> usize {
-        2 * (self.key_len() + SALT)
+    pub const fn material_len(self) -> usize {
+        2 * (self.key_len() + self.salt_len())
+    }
+
+    /// Bytes that sealing adds to an RTP packet: the tag (RFC 7714 section 8.1, RFC 3711 section 3.1).
+    #[must_use]
+    pub const fn rtp_overhead(self) -> usize {
+        match self {
+            Profile::Aes128Gcm | Profile::Aes256Gcm => gcm::TAG,
+            Profile::Aes128CmSha1_80 => cm::TAG,
+        }
+    }
+
+    /// Bytes that sealing adds to an RTCP packet: tag and index (RFC 7714 section 9.1, RFC 3711 section 3.4).
+    #[must_use]
+    pub const fn rtcp_overhead(self) -> usize {
+        self.rtp_overhead() + INDEX
     }
 }
 
@@ -48,7 +71,7 @@ pub(crate) struct Material<'a> {
 
 /// One side's master key and salt.
 pub(crate) struct Master<'a> {
-    key: &'a [u8],
+    pub(crate) key: &'a [u8],
     salt: &'a [u8],
 }
 
@@ -59,7 +82,7 @@ impl<'a> Material<'a> {
         }
         let (client_key, rest) = material.split_at(profile.key_len());
         let (server_key, salts) = rest.split_at(profile.key_len());
-        let (client_salt, server_salt) = salts.split_at(SALT);
+        let (client_salt, server_salt) = salts.split_at(profile.salt_len());
         Some(Material {
             client: Master { key: client_key, salt: client_salt },
             server: Master { key: server_key, salt: server_salt },
@@ -69,46 +92,39 @@ impl<'a> Material<'a> {
 
 /// Labels of RFC 3711 section 4.3.2.
 #[derive(Clone, Copy)]
-enum Label {
+pub(crate) enum Label {
     RtpKey = 0,
+    RtpAuth = 1,
     RtpSalt = 2,
     RtcpKey = 3,
+    RtcpAuth = 4,
     RtcpSalt = 5,
 }
 
 impl Master<'_> {
-    pub(crate) fn derive(&self, profile: Profile) -> Result<Direction, SrtpError> {
-        let key = |label| {
-            let mut bytes = [0; 32];
-            let bytes = &mut bytes[..profile.key_len()];
-            self.expand(label, bytes)?;
-            let algorithm = match profile {
-                Profile::Aes128Gcm => &AES_128_GCM,
-                Profile::Aes256Gcm => &AES_256_GCM,
-            };
-            UnboundKey::new(algorithm, bytes).map(LessSafeKey::new).map_err(|_| SrtpError::Keys)
-        };
-        let salt = |label| {
-            let mut bytes = [0; SALT];
-            self.expand(label, &mut bytes)?;
-            Ok(bytes)
-        };
-        Ok(Direction {
-            rtp: key(Label::RtpKey)?,
-            rtp_salt: salt(Label::RtpSalt)?,
-            rtcp: key(Label::RtcpKey)?,
-            rtcp_salt: salt(Label::RtcpSalt)?,
-        })
+    pub(crate) fn derive(&self, profile: Profile) -> Result<Keys, SrtpError> {
+        match profile {
+            Profile::Aes128Gcm | Profile::Aes256Gcm => Gcm::derive(self).map(Keys::Gcm),
+            Profile::Aes128CmSha1_80 => Cm::derive(self).map(|cm| Keys::Cm(Box::new(cm))),
+        }
+    }
+
+    /// A session key or salt.
+    pub(crate) fn session<const LEN: usize>(&self, label: Label) -> Result<[u8; LEN], SrtpError> {
+        let mut bytes = [0; LEN];
+        self.expand(label, &mut bytes)?;
+        Ok(bytes)
     }
 
     /// The key derivation of RFC 3711 section 4.3.3, with the key derivation rate of zero: AES in counter mode over blocks that
     /// begin with the salt and, in byte 7, the label.
-    fn expand(&self, label: Label, out: &mut [u8]) -> Result<(), SrtpError> {
+    pub(crate) fn expand(&self, label: Label, out: &mut [u8]) -> Result<(), SrtpError> {
         let algorithm = if self.key.len() == 16 { &AES_128 } else { &AES_256 };
         let unbound = UnboundCipherKey::new(algorithm, self.key).map_err(|_| SrtpError::Keys)?;
         let aes = EncryptingKey::ecb(unbound).map_err(|_| SrtpError::Keys)?;
         let mut first = [0; 16];
-        first[..SALT].copy_from_slice(self.salt);
+        // A salt of 12 bytes is one of 14 that ends with zeros (RFC 7714 section 11).
+        first[..self.salt.len()].copy_from_slice(self.salt);
         first[7] ^= label as u8;
         for (count, chunk) in (0u16..).zip(out.chunks_mut(16)) {
             let mut block = first;
@@ -123,21 +139,27 @@ impl Master<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tests::hex;
 
-    // The vectors of RFC 3711 appendix B.3 have a salt of 14 bytes, GCM one of 12. That the derivation is right is shown by
-    // the client's tests, in which str0m opens what was sealed here.
+    #[test]
+    fn keys_of_rfc_3711_b_3() {
+        let (key, salt) = (hex("e1f97a0d3e018be0d64fa32c06de4139"), hex("0ec675ad498afeebb6960b3aabe6"));
+        let master = Master { key: &key, salt: &salt };
+        assert_eq!(master.session::<16>(Label::RtpKey).unwrap()[..], hex("c61e7a93744f39ee10734afe3ff7a087"));
+        assert_eq!(master.session::<14>(Label::RtpSalt).unwrap()[..], hex("30cbbc08863d8c85d49db34a9ae1"));
+        let auth = "cebe321f6ff7716b6fd4ab49af256a156d38baa48f0a0acf3c34e2359e6cdbcee049646c43d9327ad175578ef7227098\
+                    6371c10c9a369ac2f94a8c5fbcdddc256d6e919a48b610ef17c2041e474035766b68642c59bbfc2f34db60dbdfb2";
+        assert_eq!(master.session::<94>(Label::RtpAuth).unwrap()[..], hex(auth));
+    }
+
     #[test]
     fn labels_and_blocks_give_keys_of_their_own() {
-        let master = Master { key: &[7; 32], salt: &[9; SALT] };
-        let mut long = [0; 32];
-        master.expand(Label::RtpKey, &mut long).unwrap();
-        let mut short = [0; 16];
-        master.expand(Label::RtpKey, &mut short).unwrap();
+        let master = Master { key: &[7; 32], salt: &[9; gcm::SALT] };
+        let long: [u8; 32] = master.session(Label::RtpKey).unwrap();
+        let short: [u8; 16] = master.session(Label::RtpKey).unwrap();
         assert_eq!(long[..16], short, "the first block is the same");
         assert_ne!(long[..16], long[16..], "the second is another");
-        let mut other = [0; 16];
-        master.expand(Label::RtcpKey, &mut other).unwrap();
-        assert_ne!(short, other);
+        assert_ne!(short, master.session::<16>(Label::RtcpKey).unwrap());
     }
 
     #[test]
@@ -147,5 +169,7 @@ mod tests {
         }
         assert!(Material::split(Profile::Aes128Gcm, &[0; 56]).is_some());
         assert!(Material::split(Profile::Aes256Gcm, &[0; 88]).is_some());
+        assert!(Material::split(Profile::Aes128CmSha1_80, &[0; 56]).is_none());
+        assert!(Material::split(Profile::Aes128CmSha1_80, &[0; 60]).is_some());
     }
 }

@@ -19,7 +19,7 @@ pub struct Window<const WORDS: usize> {
 
 /// For an RTP stream: 1,024 packets, because one that was asked for again comes late in a busy stream.
 pub type RtpWindow = Window<16>;
-/// For the RTCP of one sender: 128 packets. Its index is in the packet.
+/// For the RTCP of one sender: 128 packets. Its index is in the packet, see [`Opener::rtcp_index`](crate::Opener::rtcp_index).
 pub type RtcpWindow = Window<2>;
 
 impl<const WORDS: usize> Window<WORDS> {

@@ -179,7 +179,7 @@ impl Light {
         };
         let (ssrc, timestamp, marker, len) = (header.ssrc, header.timestamp, header.marker, header.len);
         let padded = header.padded;
-        let sealed = datagram.len() - len;
+        let (sealed, overhead) = (datagram.len() - len, opener.profile().rtp_overhead());
         let payload = if open {
             let mut payload: &'a [u8] = opener.rtp(datagram, len, sequence).ok()?;
             if padded {
@@ -190,7 +190,7 @@ impl Light {
         } else {
             None
         };
-        let size = payload.map_or(sealed.saturating_sub(sluice_srtp::RTP_OVERHEAD), <[u8]>::len);
+        let size = payload.map_or(sealed.saturating_sub(overhead), <[u8]>::len);
         Some(Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload })
     }
 
@@ -245,12 +245,9 @@ impl Light {
         };
         let len = header::write(&mut self.train, &header, &self.negotiated.ids);
         self.train.extend_from_slice(packet.payload);
-        match sealer.rtp_apart(&mut self.train[start..], len, packet.sequence) {
-            Ok(tag) => self.train.extend_from_slice(tag.as_ref()),
-            Err(_) => {
-                self.train.truncate(start);
-                return false;
-            }
+        if sealer.rtp_at(&mut self.train, start, len, packet.sequence).is_err() {
+            self.train.truncate(start);
+            return false;
         }
         self.lengths.push(self.train.len() - start);
         self.outgoing[index].sent(packet.timestamp, packet.payload.len(), now);
