@@ -14,6 +14,7 @@ use serde_json::Value;
 const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-rtp", &[], "facts about packets stand on nothing"),
     ("sluice-forward", &["sluice-rtp"], "algorithms work on facts about packets, whatever carries them"),
+    ("sluice-bwe", &["sluice-rtp"], "a path has times and sizes; what the packets mean is nothing to it"),
     ("sluice-sdp", &["sluice-rtp"], "text in, text out"),
     (
         "sluice-engine",
@@ -74,6 +75,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
 const NEVER: &[(&str, &[&str], &str)] = &[
     ("sluice-rtp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-forward", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
+    ("sluice-bwe", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-calls", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-sdp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     (
