@@ -17,8 +17,13 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-bwe", &["sluice-rtp"], "a path has times and sizes; what the packets mean is nothing to it"),
     ("sluice-sdp", &["sluice-rtp"], "text in, text out"),
     (
+        "sluice-media",
+        &["sluice-rtp", "sluice-bwe", "sluice-srtp"],
+        "it carries packets of a session; whom they are for is the engine's business",
+    ),
+    (
         "sluice-engine",
-        &["sluice-rtp", "sluice-forward", "sluice-sdp", "sluice-dtls"],
+        &["sluice-rtp", "sluice-forward", "sluice-sdp", "sluice-dtls", "sluice-media", "sluice-srtp"],
         "the shard is driven from outside: sockets, threads and gRPC are its driver's",
     ),
     ("sluice-calls", &[], "the model of calls knows no media, no protocol and no store"),
@@ -45,8 +50,8 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-srtp", &[], "packets and keys are bytes to it"),
     (
         "sluice-client",
-        &["sluice-livekit-proto", "sluice-dtls", "sluice-srtp"],
-        "a client that shares code with the server would share its mistakes; the handshake is dimpl's on both sides anyway",
+        &["sluice-livekit-proto", "sluice-dtls", "sluice-media", "sluice-srtp"],
+        "a client that shares code with the server would share its mistakes: full clients are str0m's, light ones borrow headers and reports",
     ),
     (
         "sluice",
@@ -76,6 +81,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ("sluice-rtp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-forward", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-bwe", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
+    ("sluice-media", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-calls", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     ("sluice-sdp", ASYNC_AND_IO, "pure crates do no IO and know no runtime"),
     (
@@ -90,6 +96,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
         "no media passes through rooms; if it dies, media goes on",
     ),
     ("sluice-forward", &["str0m"], "str0m is named in one module of engine only"),
+    ("sluice-media", &["str0m"], "str0m is named in one module of engine only"),
     ("sluice-sdp", &["str0m"], "str0m is named in one module of engine only"),
 ];
 

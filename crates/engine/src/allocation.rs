@@ -99,7 +99,7 @@ impl Shard {
         let watches = session.sections.iter().any(|s| s.kind == MediaKind::Video && s.peer_receives);
         let desired = if watches { plan.desired.max(HEADROOM) } else { plan.desired };
         let desired = session.settings.max_send_bitrate.map_or(desired, |most| desired.min(most));
-        session.transport.set_desired(Bitrate::ZERO, desired);
+        session.transport.set_desired(now, plan.cost, desired);
         tracing::trace!(
             session = %session.id,
             estimate = %budget.estimate,

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use slab::Slab;
+use rand::RngExt;
 use sluice_rtp::MediaKind;
 
 use crate::command::{Command, CommandError, Reply, RoomAction};
@@ -17,7 +18,7 @@ use crate::section::{PublicationKey, Sections};
 use crate::session::{Path, Session, Subscription};
 use crate::shard::Shard;
 use crate::timers::Timer;
-use crate::transport::Transport;
+use crate::transport::{Start, Transport};
 
 type Outcome = Result<Reply, CommandError>;
 
@@ -236,9 +237,7 @@ impl Shard {
             now,
             &self.config,
             &self.shared,
-            ice_lite,
-            credentials,
-            settings.data.open.clone(),
+            Start { ice_lite, credentials, to_open: settings.data.open.clone(), ssrc: self.rng.random() },
         )
         .map_err(|e| CommandError::Precondition(e.to_string()))?;
         let key = self.sessions.insert(Box::new(Session {
@@ -250,7 +249,6 @@ impl Shard {
             state: SessionState::New,
             down_since: now,
             dirty: false,
-            untold: false,
             transport,
             addresses: Vec::new(),
             ufrags: Vec::new(),

@@ -240,7 +240,7 @@ impl Shard {
             match session.transport.poll() {
                 Ok(Polled::Transmit(transmit)) => self.out.push_back(Output::Transmit(transmit)),
                 Ok(Polled::Event(_)) => {}
-                Ok(Polled::Idle { .. }) | Err(_) => break,
+                Ok(Polled::Idle(_)) | Err(_) => break,
             }
         }
         for publication in session.publications.clone() {

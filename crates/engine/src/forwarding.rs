@@ -54,7 +54,7 @@ impl Shard {
     ) {
         let room = &mut self.rooms[room_key];
         let publication = &mut room.publications[key];
-        if let (MediaKind::Audio, Some(level)) = (publication.spec.kind, packet.extensions.audio_level) {
+        if let (MediaKind::Audio, Some(level)) = (publication.spec.kind, packet.extensions.audio_level()) {
             publication.voice.on_level(now, level);
         }
         room.lively = true;
@@ -62,7 +62,7 @@ impl Shard {
         if arrival.changed {
             self.on_publication_changed(now, room_key, key);
         }
-        self.fan_out(room_key, key, packet, arrival);
+        self.fan_out(now, room_key, key, packet, arrival);
         // A new key frame ends a wait, for those who could use it.
         if arrival.frame.is_some_and(|frame| frame.starts_key_frame()) {
             self.collect_waiters(room_key, key);
@@ -70,13 +70,13 @@ impl Shard {
         self.ask_for_key_frames(now, room_key, key);
     }
 
-    fn fan_out(&mut self, room: usize, key: PublicationKey, packet: &MediaPacket, arrival: &Arrival) {
+    fn fan_out(&mut self, now: Instant, room: usize, key: PublicationKey, packet: &MediaPacket, arrival: &Arrival) {
         let publication = &self.rooms[room].publications[key];
         for index in 0..publication.subscribers.len() {
             let publication = &self.rooms[room].publications[key];
             let subscriber = publication.subscribers[index];
             let session = &mut self.sessions[subscriber.session];
-            let Some(sent) = offer(session, subscriber.subscription, publication, packet, arrival) else {
+            let Some(sent) = offer(now, session, subscriber.subscription, publication, packet, arrival) else {
                 continue;
             };
             self.counters.packets_out += 1;
@@ -156,6 +156,7 @@ struct Sent {
 
 /// Offers a packet to one subscription; `None` if it does not want it.
 fn offer(
+    now: Instant,
     session: &mut Session,
     key: usize,
     publication: &Publication,
@@ -194,7 +195,7 @@ fn offer(
         egress.lost_picture = false;
     }
     let rewritten = Rewritten { sequence: forward.seq, timestamp: forward.timestamp.0, vp8: forward.vp8 };
-    if !session.transport.write(egress.stream, payload_type, packet, rewritten) {
+    if !session.transport.write(now, egress.stream, payload_type, packet, rewritten) {
         return None;
     }
     egress.totals.packets += 1;

@@ -88,8 +88,7 @@ pub(crate) struct Layer {
 struct LayerTotals {
     packets: u64,
     bytes: u64,
-    lost: f64,
-    packets_reported: u64,
+    lost: u64,
     nacks: u64,
     key_frames: u64,
     key_frame_requests: u64,
@@ -121,14 +120,9 @@ impl Layer {
         self.totals.key_frame_requests += 1;
     }
 
-    pub(crate) fn count_nacks(&mut self, nacks: u64, lost: Option<f32>) {
+    pub(crate) fn count_losses(&mut self, nacks: u64, lost: u64) {
         self.totals.nacks = nacks;
-        // The transport tells a share: of those that should have come since its last report.
-        let came = self.totals.packets - self.totals.packets_reported;
-        self.totals.packets_reported = self.totals.packets;
-        if let Some(share) = lost.filter(|share| (0.0..1.0).contains(share)) {
-            self.totals.lost += came as f64 * f64::from(share) / (1.0 - f64::from(share));
-        }
+        self.totals.lost = lost;
     }
 }
 
@@ -352,7 +346,7 @@ impl Publication {
             rid: layer.spec.rid.clone(),
             packets: layer.totals.packets,
             bytes: layer.totals.bytes,
-            lost: layer.totals.lost as u64,
+            lost: layer.totals.lost,
             nacks_sent: layer.totals.nacks,
             key_frame_requests_sent: layer.totals.key_frame_requests,
             key_frames: layer.totals.key_frames,

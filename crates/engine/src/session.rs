@@ -30,8 +30,6 @@ pub(crate) struct Session {
     pub(crate) down_since: Instant,
     /// Waits in the shard's list of sessions to flush.
     pub(crate) dirty: bool,
-    /// What it was given needs the time to be told before it leaves.
-    pub(crate) untold: bool,
     pub(crate) transport: Transport,
     /// How the network reaches it, for the demultiplexer.
     pub(crate) addresses: Vec<(Protocol, SocketAddr)>,

@@ -31,15 +31,7 @@ use crate::room::{Room, RoomKey};
 use crate::section::PublicationKey;
 use crate::session::Session;
 use crate::timers::{Timer, Timers};
-use crate::transport::{Credentials, Polled, SOON, Shared, TransportEvent};
-
-/// How far a session's transport is drained.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Until {
-    /// str0m holds one received packet: this much must be taken out before the next datagram goes in.
-    Packet,
-    Idle,
-}
+use crate::transport::{Credentials, EXACT, Polled, SOON, Shared};
 
 /// The shard could not be made: no certificate for DTLS.
 #[derive(Debug, thiserror::Error)]
@@ -70,10 +62,10 @@ pub struct Shard {
 
 impl Shard {
     /// An empty shard.
-    pub fn new(_now: Instant, config: Config) -> Result<Self, NoCertificate> {
+    pub fn new(now: Instant, config: Config) -> Result<Self, NoCertificate> {
         let mut rng = SmallRng::seed_from_u64(config.seed);
         Ok(Shard {
-            shared: Shared::new().ok_or(NoCertificate)?,
+            shared: Shared::new(now).ok_or(NoCertificate)?,
             rooms: Slab::new(),
             rooms_by_id: FxHashMap::default(),
             sessions: Slab::new(),
@@ -167,31 +159,24 @@ impl Shard {
         self.counters.bytes_in += datagram.contents.len() as u64;
         self.guard(key, |shard| {
             let session = &mut shard.sessions[key];
-            if let Err(error) = session.transport.receive(now, datagram) {
+            if let Err(error) = session.transport.receive(now, datagram, &mut shard.shared) {
                 shard.counters.datagrams_refused += 1;
                 tracing::debug!(session = %session.id, %error, "datagram refused");
             }
             if ufrag.is_some()
                 && owner != Some(key)
-                && session.transport.owns(now, datagram.protocol, datagram.source, datagram.destination)
+                && session.transport.owns(now, datagram)
             {
                 let session = &mut shard.sessions[key];
                 shard.demux.claim(datagram.protocol, datagram.source, key, &mut session.addresses);
             }
-            shard.drain(now, key, Until::Packet);
+            shard.take_events(now, key);
+            shard.touch(key);
         });
     }
 
     /// Has a session told the time and flushed with the next [`Self::poll`].
     pub(crate) fn touch(&mut self, key: SessionKey) {
-        if let Some(session) = self.sessions.get_mut(key) {
-            session.untold = true;
-            self.flush_later(key);
-        }
-    }
-
-    /// Has a session flushed with the next [`Self::poll`].
-    fn flush_later(&mut self, key: SessionKey) {
         if let Some(session) = self.sessions.get_mut(key)
             && !session.dirty
         {
@@ -200,74 +185,44 @@ impl Shard {
         }
     }
 
-    /// Moves a session's time on, unless a datagram has done so in this turn, and sends what it has.
+    /// Moves a session's time on and sends what it has.
     fn flush(&mut self, now: Instant, key: SessionKey) {
         let session = &mut self.sessions[key];
         if session.data.waits() {
             session.data.drain(now, &mut session.transport);
-            session.untold = true;
         }
-        if std::mem::take(&mut session.untold)
-            && let Err(error) = session.transport.advance(now)
-        {
+        if let Err(error) = session.transport.advance(now) {
             tracing::info!(session = %session.id, %error, "transport failed");
             return self.close_session(key, CloseReason::Fault);
         }
-        self.drain(now, key, Until::Idle);
-    }
-
-    /// Takes everything out of a session's transport, or everything up to a media packet; the rest then waits for the turn's
-    /// flush, so that a train of packets asks only once what else there is.
-    ///
-    /// str0m gives out one packet each time that it is told the time. So it is told again as long as it owes packets, and as
-    /// long as each time brings something that is due now: what may leave now leaves as one train, not with a wake-up each.
-    fn drain(&mut self, now: Instant, key: SessionKey, until: Until) {
-        let mut told = now;
-        let mut brought = false;
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return };
-            let again = match session.transport.poll() {
-                Ok(Polled::Transmit(transmit)) => {
-                    brought = true;
-                    self.out.push_back(Output::Transmit(transmit));
-                    // A dirty session is flushed later in this turn, when more may have been written.
-                    session.transport.owes() && !session.dirty
-                }
-                Ok(Polled::Idle { soon: Some(at), .. }) if brought && !session.dirty => {
-                    brought = false;
-                    told = told.max(at);
-                    true
-                }
-                Ok(Polled::Idle { at, .. }) => {
-                    if !session.dirty {
-                        session.transport.forgive();
-                    }
-                    self.timers.set(Timer::Session(key), at);
+            match session.transport.poll() {
+                Ok(Polled::Transmit(transmit)) => self.out.push_back(Output::Transmit(transmit)),
+                Ok(Polled::Event(event)) => self.on_transport_event(now, key, event),
+                Ok(Polled::Idle(at)) => {
+                    // Whoever is served now is not due again in this turn.
+                    self.timers.set(Timer::Session(key), at.max(now + EXACT));
                     if !session.transport.is_alive() {
                         self.close_session(key, CloseReason::Peer);
                     }
                     return;
                 }
-                Ok(Polled::Event(event)) => {
-                    let packet = matches!(event, TransportEvent::Packet(_));
-                    self.on_transport_event(now, key, event);
-                    if packet && until == Until::Packet {
-                        return self.flush_later(key);
-                    }
-                    false
-                }
                 Err(error) => {
                     tracing::info!(session = %session.id, %error, "transport failed");
                     return self.close_session(key, CloseReason::Fault);
                 }
-            };
-            if again
-                && let Some(session) = self.sessions.get_mut(key)
-                && let Err(error) = session.transport.advance(told)
-            {
-                tracing::info!(session = %session.id, %error, "transport failed");
-                return self.close_session(key, CloseReason::Fault);
             }
+        }
+    }
+
+    /// Takes media that has just come to its subscribers. Everything else waits for the turn's flush, so that a train of packets
+    /// asks only once what else there is.
+    fn take_events(&mut self, now: Instant, key: SessionKey) {
+        while let Some(session) = self.sessions.get_mut(key)
+            && let Some(event) = session.transport.pop_media_event()
+        {
+            self.on_media_event(now, key, event);
         }
     }
 

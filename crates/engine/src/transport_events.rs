@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use sluice_media as media;
 use sluice_rtp::Bitrate;
+use smallvec::SmallVec;
 
 use crate::demux::SessionKey;
 use crate::event::Quality;
@@ -32,17 +34,7 @@ impl Shard {
             TransportEvent::Connected => self.on_state(now, key, SessionState::Connected),
             TransportEvent::Disconnected => self.on_state(now, key, SessionState::Disconnected),
             TransportEvent::Closed => self.close_session(key, CloseReason::Peer),
-            TransportEvent::SenderReport { mid, rid, wall_clock, timestamp } => {
-                let room = session.room;
-                if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
-                    && let Some(held) = self.rooms[room].publications.get_mut(publication)
-                {
-                    held.on_sender_report(rid, wall_clock, timestamp);
-                    self.carry_report(room, publication, rid, wall_clock, timestamp);
-                }
-            }
-            TransportEvent::KeyFrameRequest { mid } => self.on_key_frame_request(now, key, mid),
-            TransportEvent::Estimate(estimate) => self.on_estimate(now, key, estimate),
+            TransportEvent::Media(event) => self.on_media_event(now, key, event),
             TransportEvent::ChannelOpen { channel, label, reliable } => {
                 if !session.data.opened(channel, label, reliable, &self.config.limits) {
                     tracing::info!(session = %session.id, "too many data channels; one is ignored");
@@ -54,21 +46,48 @@ impl Shard {
                 self.on_message(now, key, channel, binary, data);
             }
             TransportEvent::ChannelReady => session.data.drain(now, &mut session.transport),
-            TransportEvent::Packet(packet) => self.forward(now, key, packet),
             TransportEvent::ChannelClosed(channel) => session.data.closed(channel),
-            TransportEvent::Path(report) => self.on_path(now, key, report),
-            TransportEvent::Ingress { mid, rid, nacks, lost } => {
+            TransportEvent::Path(report) => {
+                self.on_path(now, key, report);
+                self.count_streams(key);
+            }
+        }
+    }
+
+    pub(crate) fn on_media_event(&mut self, now: Instant, key: SessionKey, event: media::Event) {
+        match event {
+            media::Event::Packet(packet) => self.forward(now, key, packet),
+            media::Event::SenderReport { mid, rid, wall_clock, timestamp } => {
+                let session = &self.sessions[key];
+                let room = session.room;
                 if let Some(Use::Publication(publication)) = session.sections.get(mid).map(|s| s.used)
-                    && let Some(publication) = self.rooms[session.room].publications.get_mut(publication)
-                    && let Some(layer) = publication.layers.iter_mut().find(|l| l.rid == rid)
+                    && let Some(held) = self.rooms[room].publications.get_mut(publication)
                 {
-                    layer.count_nacks(nacks, lost);
+                    held.on_sender_report(rid, wall_clock, timestamp);
+                    self.carry_report(room, publication, rid, wall_clock, timestamp);
                 }
             }
-            TransportEvent::Egress { mid, nacks } => {
-                if let Some(egress) = session.egress_mut(mid) {
-                    egress.totals.nacks = nacks;
-                }
+            media::Event::KeyFrameRequest { mid } => self.on_key_frame_request(now, key, mid),
+            media::Event::Estimate(estimate) => self.on_estimate(now, key, estimate),
+        }
+    }
+
+    /// Takes over what the media plane counted of each stream.
+    fn count_streams(&mut self, key: SessionKey) {
+        let session = &mut *self.sessions[key];
+        let publications = &mut self.rooms[session.room].publications;
+        for ingress in session.transport.ingress() {
+            if let Some(Use::Publication(publication)) = session.sections.get(ingress.mid).map(|s| s.used)
+                && let Some(publication) = publications.get_mut(publication)
+                && let Some(layer) = publication.layers.iter_mut().find(|l| l.rid == ingress.rid)
+            {
+                layer.count_losses(ingress.nacks, ingress.lost);
+            }
+        }
+        let egress: SmallVec<[media::Egress; 8]> = session.transport.egress().collect();
+        for told in egress {
+            if let Some(egress) = session.egress_mut(told.mid) {
+                egress.totals.nacks = told.nacks;
             }
         }
     }

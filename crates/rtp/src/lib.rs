@@ -6,7 +6,8 @@
 //! * [`Codec`] and [`MediaKind`];
 //! * one [`FrameInfo`] per packet, read from the clear header bytes of VP8, VP9, H264, AV1 and Opus by [`read`];
 //! * [`Vp8Rewrite`], which writes a payload with other picture numbers;
-//! * [`AudioLevel`] of RFC 6464.
+//! * [`AudioLevel`] of RFC 6464;
+//! * [`Mid`] and [`Rid`], the names of sections and layers.
 //!
 //! It is **not** a media stack: it parses no RTP header, holds no state of a stream, decodes no picture, and decides
 //! nothing (that is `sluice-forward`). There is no IO, no clock and no randomness here, and no allocation on the way of a
@@ -24,6 +25,7 @@ mod frame;
 mod h264;
 mod seq;
 mod timestamp;
+mod token;
 mod vp8;
 mod vp9;
 
@@ -33,4 +35,5 @@ pub use codec::{Codec, MediaKind, UnknownCodec};
 pub use frame::{FrameInfo, ReadError, Resolution, read};
 pub use seq::{Seq, SeqUnwrapper};
 pub use timestamp::Timestamp;
+pub use token::{Mid, Rid, Token};
 pub use vp8::{PictureId, Vp8Descriptor, Vp8Rewrite};

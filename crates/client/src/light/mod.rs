@@ -3,25 +3,22 @@
 //! The session beside it keeps ICE, DTLS and data channels, and hears no media. What a receiver owes its sender is here:
 //! transport-wide feedback twenty times a second, reports every second, key frames on request. It does not ask for lost
 //! packets and sends none again: it measures what came the first time.
-mod arrivals;
-pub(crate) mod header;
 mod negotiated;
 mod streams;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use rtcp_types::prelude::*;
 use rtcp_types::{Fir, Packet as Rtcp, Pli, ReceiverReport, TransportFeedback};
 use sluice_dtls::{Ear, Keys};
+use sluice_media::{Arrivals, Clock, Header, Outgoing};
 use sluice_srtp::{Opener, Profile, Role, Sealer, association};
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::media::{Mid, Rid};
 
-use self::arrivals::Arrivals;
-use self::header::Outgoing;
 use self::negotiated::Negotiated;
 use self::streams::{Incoming, OutStream};
 use crate::Opened;
@@ -84,6 +81,7 @@ pub(crate) struct Light {
     incoming: HashMap<u32, Incoming>,
     outgoing: Vec<OutStream>,
     arrivals: Arrivals,
+    clock: Clock,
     transport_sequence: u16,
     /// Who speaks in feedback, besides streams of ours.
     own: u32,
@@ -105,6 +103,7 @@ impl Light {
             incoming: HashMap::new(),
             outgoing: Vec::new(),
             arrivals: Arrivals::new(now),
+            clock: Clock::new(now, SystemTime::now()),
             transport_sequence: 0,
             own: rand::random(),
             next_feedback: now,
@@ -154,7 +153,7 @@ impl Light {
 
     fn receive_rtp<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Option<Heard<'a>> {
         let (_, opener) = self.keys.as_ref()?;
-        let header = header::read(datagram, &self.negotiated.ids)?;
+        let header = Header::read(datagram, &self.negotiated.ids)?;
         if let Some(sequence) = header.transport_sequence {
             self.arrivals.see(sequence, now);
         }
@@ -203,7 +202,7 @@ impl Light {
             match packet {
                 Rtcp::Sr(report) => {
                     if let Some(stream) = self.incoming.get_mut(&report.ssrc()) {
-                        stream.heard(&report, now);
+                        stream.reception.heard(report.ntp_timestamp(), now);
                     }
                 }
                 Rtcp::PayloadFeedback(feedback) => {
@@ -235,22 +234,25 @@ impl Light {
         let header = Outgoing {
             payload_type: packet.payload_type,
             marker: packet.marker,
+            padded: false,
             sequence: packet.sequence as u16,
             timestamp: packet.timestamp,
             ssrc: packet.ssrc,
             mid: &packet.mid,
             rid: packet.rid.as_deref(),
-            transport_sequence: self.transport_sequence,
-            level: packet.level,
+            transport_sequence: Some(self.transport_sequence),
+            level: packet.level.map(|(level, speech)| u8::from(speech) << 7 | level & 0x7f),
+            orientation: None,
+            send_time: None,
         };
-        let len = header::write(&mut self.train, &header, &self.negotiated.ids);
+        let len = header.write(&self.negotiated.ids, &mut self.train);
         self.train.extend_from_slice(packet.payload);
         if sealer.rtp_at(&mut self.train, start, len, packet.sequence).is_err() {
             self.train.truncate(start);
             return false;
         }
         self.lengths.push(self.train.len() - start);
-        self.outgoing[index].sent(packet.timestamp, packet.payload.len(), now);
+        self.outgoing[index].sending.sent(packet.timestamp, packet.payload.len(), now);
         true
     }
 
@@ -277,12 +279,15 @@ impl Light {
         }
         if now >= self.next_report {
             self.next_report = now + REPORTS;
-            let reports: Vec<_> = self.outgoing.iter().filter_map(|stream| stream.report(now)).collect();
+            let reports: Vec<_> = self.outgoing.iter_mut().filter_map(|stream| {
+                let OutStream { ssrc, clock, sending, .. } = stream;
+                sending.report(*ssrc, *clock, &self.clock, now)
+            }).collect();
             for report in reports {
                 self.report(&report);
             }
             let mut blocks: Vec<_> =
-                self.incoming.iter_mut().map(|(ssrc, stream)| stream.report(*ssrc, now)).collect();
+                self.incoming.iter_mut().map(|(ssrc, stream)| stream.reception.report(*ssrc, now)).collect();
             while !blocks.is_empty() {
                 let some = blocks.drain(..blocks.len().min(MOST_BLOCKS));
                 let empty = ReceiverReport::builder(self.own);

@@ -1,12 +1,7 @@
 //! What a light plane needs of a session description: the ids of header extensions, and which payload types are media.
 use std::collections::HashMap;
 
-use super::header::Ids;
-
-const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
-const LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
-const TRANSPORT: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+use sluice_media::Ids;
 
 /// Bundled sections share their numbers (RFC 9143 section 9.1), so one table does for all.
 #[derive(Debug, Clone, Default)]
@@ -33,14 +28,7 @@ impl Negotiated {
         let mut words = map.split_whitespace();
         let id = words.next().and_then(|id| id.split('/').next()?.parse().ok());
         let (Some(id), Some(uri)) = (id, words.next()) else { return };
-        let Ids { mid, rid, transport, level } = &mut self.ids;
-        match uri {
-            MID => *mid = id,
-            RID => *rid = id,
-            LEVEL => *level = id,
-            TRANSPORT => *transport = id,
-            _ => {}
-        }
+        self.ids.set(uri, id);
     }
 
     /// `96 VP8/90000` (RFC 8866 section 6.6).
@@ -61,12 +49,15 @@ mod tests {
 
     #[test]
     fn ids_and_clocks_are_read_and_repair_is_left_out() {
+        const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+        const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+        const TRANSPORT: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
         let mut negotiated = Negotiated::default();
         negotiated.learn(&format!(
             "v=0\r\nm=video 9 X 96 97\r\na=extmap:3/sendonly {TRANSPORT}\r\na=extmap:4 {MID}\r\na=extmap:x {RID}\r\n\
              a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:\r\n"
         ));
-        assert_eq!(negotiated.ids, Ids { mid: 4, rid: 0, transport: 3, level: 0 });
+        assert_eq!(negotiated.ids, Ids { mid: 4, transport: 3, ..Ids::default() });
         assert_eq!(negotiated.clocks, HashMap::from([(96, 90_000), (111, 48_000)]));
     }
 }

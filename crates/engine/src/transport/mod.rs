@@ -1,85 +1,71 @@
-//! A session's WebRTC transport: ICE, DTLS, SRTP, retransmission, feedback and bandwidth estimation.
+//! A session's WebRTC transport: ICE, DTLS and data channels by str0m, media by `sluice-media`.
 //!
 //! The only module that names str0m. The rest of the engine sees datagrams, packets, feedback, an estimate and data
-//! messages, so that another media plane can take this one's place.
+//! messages.
 //!
-//! **After each call that feeds it, [`Transport::poll`] must run until it gives out a packet or answers [`Polled::Idle`]**: str0m
-//! keeps one incoming packet at a time. Before the turn ends it must have answered [`Polled::Idle`], which tells the next deadline.
+//! str0m hands over the keys of its handshake (`sluice-dtls`) and hears no media; what little it would say of media itself is
+//! not sent, so that each SSRC is sealed by one side only. Why not str0m's own RTP: it looks at its whole state for each packet,
+//! which costs more than sealing it does (docs/performance.md).
+//!
+//! **After whatever changes it, [`Transport::poll`] must run until it answers [`Polled::Idle`]**, which tells the next deadline.
 
+mod media;
 mod negotiate;
-mod packet;
 mod payload;
+mod route;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use sluice_rtp::Bitrate;
-use str0m::bwe::BweKind;
+use sluice_dtls::Ear;
+use sluice_media::{Clock, Media};
+pub(crate) use sluice_rtp::{Mid, Rid};
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::crypto::CryptoProvider;
 use str0m::crypto::dtls::{DtlsCert, DtlsVersion};
-use str0m::media::KeyframeRequestKind;
 use str0m::net::Receive;
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
-use str0m::{
-    Candidate, Event, IceConnectionState, IceCreds, Input, Output, PacerReason, Reason, Rtc, RtcConfig,
-};
+use str0m::{Candidate, Event, IceConnectionState, IceCreds, Input, Output, Rtc, RtcConfig};
 
 pub(crate) use self::negotiate::SectionChange;
-use self::packet::vp8_patch;
-pub(crate) use self::packet::{Extensions, MediaPacket, Rewritten};
 pub(crate) use self::payload::Payload;
+use self::route::Route;
 use crate::config::{Config, LocalAddress};
 use crate::io::{Datagram, Protocol, Transmit};
 use crate::model::DataChannel;
 
-/// Section and layer names as the transport uses them: small and `Copy`.
-pub(crate) type Mid = str0m::media::Mid;
-/// See [`Mid`].
-pub(crate) type Rid = str0m::media::Rid;
+pub(crate) use sluice_media::{OutStream, Packet as MediaPacket, Rewritten};
 /// A data channel of one transport.
 pub(crate) type Channel = ChannelId;
 
-/// How old a packet may be that is still sent again. A longer time would serve round trips above half a second twice, and
-/// costs every subscription a kilobyte for each packet of it.
-const RTX_MAX_AGE: Duration = Duration::from_secs(1);
-/// Share of retransmissions among all bytes above which they stop: a broken path must not double the load.
-const RTX_RATIO_CAP: f32 = 0.25;
-/// A transport that has something to send by the clock, such as a probe of the path, is left alone for this long: it may ask
-/// for a time that is already past. Larger would make its packets leave in bursts.
-const EXACT: Duration = Duration::from_micros(200);
-/// Deadlines this close are due now: str0m's pacer asks for times a microsecond apart, and a wake-up each would cost more.
-pub(crate) const SOON: Duration = Duration::from_micros(50);
-/// What pacer and estimator ask for besides may be late by as much: a session with media is told the time with each packet, and
-/// most of these deadlines are then served on the way. Shorter than the 20 ms of audio would add a wake-up to each packet. str0m
-/// names only its soonest deadline, so another one that hides behind it is late by no more than this either.
-const LAZY: Duration = Duration::from_millis(25);
-/// Everything else may be late by as much: retransmission, feedback, checks.
+/// Who was served is left alone for this long, though it may ask for a time that is already past: more than [`SOON`], or it
+/// would be served for ever.
+pub(crate) const EXACT: Duration = Duration::from_micros(200);
+/// Once connected, str0m's deadlines may be late by as much: checks and retransmissions of data channels.
 const SHORTLY: Duration = Duration::from_millis(5);
-/// The estimator ticks every 25 ms, whether there is something to estimate or not; without media there is not. Longer would
-/// hold back what hides behind the tick: retransmissions of data channels, and checks.
-const QUIET: Duration = Duration::from_millis(100);
-/// Media that is longer ago than this is not there.
-const SILENCE: Duration = Duration::from_secs(1);
-/// A transport that sent what nobody gave it, padding or a retransmission, is likely to go on for as long.
-const EXTRA: Duration = Duration::from_millis(200);
-
+/// Deadlines this close are due now: a wake-up each would cost more.
+pub(crate) const SOON: Duration = Duration::from_micros(50);
+const _: () = assert!(SOON.as_nanos() < EXACT.as_nanos());
 /// How often the transport reports statistics. Shorter costs a walk over all streams each time.
 const STATS_INTERVAL: Duration = Duration::from_secs(2);
+/// str0m's reports are not sent: so seldom that they cost nothing.
+const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// What all transports of a shard share: made once, because a certificate costs a signature key.
 pub(crate) struct Shared {
     provider: Arc<CryptoProvider>,
     certificate: DtlsCert,
+    clock: Clock,
+    /// Room to open a packet in.
+    scratch: Vec<u8>,
 }
 
 impl Shared {
-    /// The certificate is the only thing here that is not derived from the seed.
-    pub(crate) fn new() -> Option<Self> {
+    /// The certificate and the wall clock are the only things here that are not derived from the seed.
+    pub(crate) fn new(now: Instant) -> Option<Self> {
         let provider = Arc::new(sluice_dtls::provider());
         let certificate = provider.dtls_provider.generate_certificate()?;
-        Some(Shared { provider, certificate })
+        let clock = Clock::new(now, SystemTime::now());
+        Some(Shared { provider, certificate, clock, scratch: Vec::new() })
     }
 }
 
@@ -96,21 +82,12 @@ impl Credentials {
     }
 }
 
-/// An outgoing stream: what [`Transport::write`] needs to know of a section.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct OutStream {
-    ssrc: Ssrc,
-}
-
 /// What the transport reports.
 pub(crate) enum Polled {
     Transmit(Transmit),
     Event(TransportEvent),
-    /// Nothing until `at`; but telling the time of `soon`, which is about now, may bring more.
-    Idle {
-        at: Instant,
-        soon: Option<Instant>,
-    },
+    /// Nothing until then.
+    Idle(Instant),
 }
 
 /// What happened on a transport.
@@ -121,17 +98,7 @@ pub(crate) enum TransportEvent {
     Disconnected,
     /// By the peer, or after [`Transport::close`].
     Closed,
-    Packet(MediaPacket),
-    SenderReport {
-        mid: Mid,
-        rid: Option<Rid>,
-        wall_clock: SystemTime,
-        timestamp: u32,
-    },
-    KeyFrameRequest {
-        mid: Mid,
-    },
-    Estimate(Bitrate),
+    Media(sluice_media::Event),
     ChannelOpen {
         channel: Channel,
         label: String,
@@ -145,17 +112,8 @@ pub(crate) enum TransportEvent {
     ChannelClosed(Channel),
     /// A channel's buffer drained.
     ChannelReady,
+    /// Regularly, when [`Transport::ingress`] and [`Transport::egress`] are worth a look too.
     Path(PathReport),
-    Ingress {
-        mid: Mid,
-        rid: Option<Rid>,
-        nacks: u64,
-        lost: Option<f32>,
-    },
-    Egress {
-        mid: Mid,
-        nacks: u64,
-    },
 }
 
 /// How the path does.
@@ -174,40 +132,45 @@ pub(crate) struct PathReport {
 #[error("{0}")]
 pub(crate) struct Refused(pub(crate) String);
 
-/// One str0m instance.
+/// What a transport is made with, besides the configuration.
+pub(crate) struct Start {
+    pub(crate) ice_lite: bool,
+    pub(crate) credentials: Credentials,
+    /// Data channels to open with the first offer or once the peer's offer has an application section.
+    pub(crate) to_open: Vec<DataChannel>,
+    /// Who speaks in our feedback: random.
+    pub(crate) ssrc: u32,
+}
+
+/// One str0m instance, and the media plane beside it.
 pub(crate) struct Transport {
     rtc: Rtc,
+    /// Until the handshake is done.
+    ear: Option<Ear>,
+    media: Media,
+    /// Where the peer is, once that is known.
+    route: Option<Route>,
     offer: Option<negotiate::Pending>,
-    /// Data channels to open with the first offer or once the peer's offer has an application section.
     to_open: Vec<DataChannel>,
     rtx_video: usize,
     rtx_audio: usize,
     /// The time that it was told last.
     now: Instant,
-    /// Packets written that have not left: with an estimator, str0m lets one go each time that it is told the time.
-    owed: u32,
-    /// When media was last written or received.
-    media_at: Instant,
-    /// Until when more leaves than was written.
-    extra_until: Instant,
+    /// str0m may have something to say.
+    fed: bool,
+    /// When str0m wants to be told the time.
+    due: Instant,
 }
 
 impl Transport {
-    pub(crate) fn new(
-        now: Instant,
-        config: &Config,
-        shared: &Shared,
-        ice_lite: bool,
-        credentials: Credentials,
-        to_open: Vec<DataChannel>,
-    ) -> Result<Self, Refused> {
+    pub(crate) fn new(now: Instant, config: &Config, shared: &Shared, start: Start) -> Result<Self, Refused> {
         let limits = &config.limits;
-        let mut rtc = RtcConfig::new()
+        let settings = RtcConfig::new()
             .set_crypto_provider(shared.provider.clone())
             .set_dtls_cert(shared.certificate.clone())
             .set_dtls_version(DtlsVersion::Auto)
-            .set_local_ice_credentials(credentials.into_str0m())
-            .set_ice_lite(ice_lite)
+            .set_local_ice_credentials(start.credentials.into_str0m())
+            .set_ice_lite(start.ice_lite)
             .set_rtp_mode(true)
             .clear_codecs()
             .enable_opus(true, false)
@@ -215,27 +178,35 @@ impl Transport {
             .enable_h264(true)
             .enable_vp9(true)
             .enable_av1(true)
-            .enable_bwe(Some(to_str0m(config.initial_estimate)))
             .set_stats_interval(Some(STATS_INTERVAL))
-            .set_send_buffer_video(limits.rtx_video_packets)
-            .set_send_buffer_audio(limits.rtx_audio_packets)
+            .set_rtcp_report_interval_audio(NEVER)
+            .set_rtcp_report_interval_video(NEVER)
             .set_sctp_max_message_size(u32::try_from(limits.message_bytes).unwrap_or(u32::MAX))
-            .set_sctp_max_buffered_amount(limits.data_queue_bytes)
-            .build(now);
+            .set_sctp_max_buffered_amount(limits.data_queue_bytes);
+        let (mut rtc, ear) = sluice_dtls::listening(|| settings.build(now));
         for address in &config.addresses {
             rtc.add_local_candidate(local_candidate(address)?);
         }
+        let media = Media::new(
+            now,
+            sluice_media::Settings {
+                ssrc: start.ssrc,
+                initial_estimate: config.initial_estimate,
+                clock: shared.clock,
+            },
+        );
         Ok(Transport {
             rtc,
+            ear: Some(ear),
+            media,
+            route: None,
             offer: None,
-            to_open,
+            to_open: start.to_open,
             rtx_video: limits.rtx_video_packets,
             rtx_audio: limits.rtx_audio_packets,
             now,
-            owed: 0,
-            media_at: now,
-            // A new session's path is probed at once.
-            extra_until: now + SILENCE,
+            fed: true,
+            due: now,
         })
     }
 
@@ -246,36 +217,48 @@ impl Transport {
 
     /// Takes a datagram. `Err` if it is malformed or the transport failed; the session goes on unless [`Self::is_alive`]
     /// says otherwise.
-    pub(crate) fn receive(&mut self, now: Instant, datagram: &Datagram<'_>) -> Result<(), Refused> {
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        datagram: &Datagram<'_>,
+        shared: &mut Shared,
+    ) -> Result<(), Refused> {
+        self.now = now;
+        if is_media(datagram.contents) {
+            let received = self.media.receive(now, datagram.contents, &mut shared.scratch);
+            return received.map_err(|e| Refused(e.to_string()));
+        }
         let received = Receive::new(
-            protocol(datagram.protocol),
+            route::protocol(datagram.protocol),
             datagram.source,
             datagram.destination,
             datagram.contents,
         )
         .map_err(|e| Refused(e.to_string()))?;
-        self.now = now;
-        self.rtc.handle_input(Input::Receive(now, received)).map_err(|e| Refused(e.to_string()))
+        self.fed = true;
+        self.rtc.handle_input(Input::Receive(now, received)).map_err(|e| Refused(e.to_string()))?;
+        self.ask_route(datagram);
+        Ok(())
     }
 
     /// Whether the peer at this address has proven by an authenticated check that it owns it.
-    pub(crate) fn owns(
-        &self,
-        now: Instant,
-        protocol_: Protocol,
-        source: SocketAddr,
-        local: SocketAddr,
-    ) -> bool {
+    pub(crate) fn owns(&self, now: Instant, datagram: &Datagram<'_>) -> bool {
         // The smallest thing that is taken for RTP: only the addresses matter.
         const RTP: [u8; 12] = [0x80, 96, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-        Receive::new(protocol(protocol_), source, local, &RTP)
+        let protocol = route::protocol(datagram.protocol);
+        Receive::new(protocol, datagram.source, datagram.destination, &RTP)
             .is_ok_and(|received| self.rtc.accepts(&Input::Receive(now, received)))
     }
 
-    /// Moves time forward. Must follow a batch of [`Self::write`]s.
+    /// Moves time forward.
     pub(crate) fn advance(&mut self, now: Instant) -> Result<(), Refused> {
         self.now = now;
-        self.rtc.handle_input(Input::Timeout(now)).map_err(|e| Refused(e.to_string()))
+        self.media.advance(now);
+        if self.due <= now {
+            self.fed = true;
+            self.rtc.handle_input(Input::Timeout(now)).map_err(|e| Refused(e.to_string()))?;
+        }
+        Ok(())
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -284,99 +267,58 @@ impl Transport {
 
     /// Says goodbye to the peer; poll until idle to get it out.
     pub(crate) fn close(&mut self) {
+        self.fed = true;
         if let Err(error) = self.rtc.close() {
             tracing::debug!(%error, "closing a transport");
         }
     }
 
-    /// Whether packets were written that have not left, so that the time must be told again now.
-    pub(crate) fn owes(&self) -> bool {
-        self.owed > 0
-    }
-
-    /// Gives up on packets that were written and do not leave, e.g. because their stream is gone.
-    pub(crate) fn forgive(&mut self) {
-        self.owed = 0;
-    }
-
+    /// What happened, then what is to be sent, then when to come again.
     pub(crate) fn poll(&mut self) -> Result<Polled, Refused> {
-        loop {
-            let output = self.rtc.poll_output().map_err(|e| Refused(e.to_string()))?;
-            match output {
+        while self.fed {
+            match self.rtc.poll_output().map_err(|e| Refused(e.to_string()))? {
                 Output::Timeout(at) => {
-                    let patience = self.patience();
-                    let soon = at <= self.now + SOON && (self.owed > 0 || patience == EXACT);
-                    return Ok(Polled::Idle { at: at.max(self.now + patience), soon: soon.then_some(at) });
+                    self.fed = false;
+                    let patience = if self.rtc.is_connected() { SHORTLY } else { EXACT };
+                    self.due = at.max(self.now + patience);
+                }
+                // str0m's own word on media is for finding out where it would go.
+                Output::Transmit(transmit) if is_media(&transmit.contents) => {
+                    self.set_route(Route::of(&transmit));
                 }
                 Output::Transmit(transmit) => {
-                    self.count_sent(&transmit.contents);
-                    return Ok(Polled::Transmit(Transmit {
-                        protocol: if transmit.proto == str0m::net::Protocol::Udp {
-                            Protocol::Udp
-                        } else {
-                            Protocol::Tcp
-                        },
-                        source: transmit.source,
-                        destination: transmit.destination,
-                        contents: transmit.contents.into(),
-                    }));
+                    let route = Route::of(&transmit);
+                    return Ok(Polled::Transmit(route.carry(transmit.contents.into())));
                 }
                 Output::Event(event) => {
-                    if let Some(event) = self.translate(event) {
+                    if let Some(event) = self.translate(event)? {
                         return Ok(Polled::Event(event));
                     }
                 }
             }
         }
-    }
-
-    fn count_sent(&mut self, contents: &[u8]) {
-        if !is_rtp(contents) {
-            return;
+        if let Some(event) = self.media.pop_event() {
+            return Ok(Polled::Event(TransportEvent::Media(event)));
         }
-        match self.owed.checked_sub(1) {
-            Some(owed) => self.owed = owed,
-            None => self.extra_until = self.now + EXTRA,
-        }
-    }
-
-    /// How long what the transport asked for last may wait.
-    fn patience(&self) -> Duration {
-        use PacerReason::{Handle, Immediate};
-        match self.rtc.last_timeout_reason() {
-            // After each packet str0m asks to be told the time at once, in case there is another.
-            Reason::Pacer(Immediate) if self.owed == 0 && self.now >= self.extra_until => LAZY,
-            Reason::Pacer(Handle) => LAZY,
-            Reason::Pacer(_) => EXACT,
-            Reason::BweDelayControl | Reason::BweProbeControl | Reason::BweProbeEstimator => {
-                let silence = self.now.saturating_duration_since(self.media_at);
-                if silence > SILENCE { QUIET } else { LAZY }
+        while let Some(datagram) = self.media.pop_datagram() {
+            if let Some(route) = self.route {
+                return Ok(Polled::Transmit(route.carry(datagram)));
             }
-            _ if self.rtc.is_connected() => SHORTLY,
-            _ => EXACT,
         }
+        Ok(Polled::Idle(self.media.deadline().map_or(self.due, |at| at.min(self.due))))
     }
 
-    fn translate(&mut self, event: Event) -> Option<TransportEvent> {
-        Some(match event {
-            Event::RtpPacket(packet) => TransportEvent::Packet(self.media_packet(packet)?),
-            Event::Connected => TransportEvent::Connected,
+    fn translate(&mut self, event: Event) -> Result<Option<TransportEvent>, Refused> {
+        Ok(Some(match event {
+            Event::Connected => {
+                self.secure()?;
+                TransportEvent::Connected
+            }
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => TransportEvent::Disconnected,
             Event::IceConnectionStateChange(
                 IceConnectionState::Connected | IceConnectionState::Completed,
             ) if self.rtc.is_connected() => TransportEvent::Connected,
             Event::Closed => TransportEvent::Closed,
-            Event::SenderFeedback(feedback) => TransportEvent::SenderReport {
-                mid: feedback.mid,
-                rid: feedback.rid,
-                wall_clock: feedback.sender_info.ntp_time,
-                // RTP time is a 32-bit counter on the wire (RFC 3550 section 6.4.1).
-                timestamp: feedback.sender_info.rtp_time.numer() as u32,
-            },
-            Event::KeyframeRequest(request) => TransportEvent::KeyFrameRequest { mid: request.mid },
-            Event::EgressBitrateEstimate(BweKind::Twcc { estimate, .. }) => {
-                TransportEvent::Estimate(Bitrate::bps(estimate.as_u64()))
-            }
             Event::ChannelOpen(channel, label) => {
                 let reliable = self
                     .rtc
@@ -392,106 +334,14 @@ impl Transport {
             },
             Event::ChannelClose(channel) => TransportEvent::ChannelClosed(channel),
             Event::ChannelBufferedAmountLow(_) => TransportEvent::ChannelReady,
-            Event::PeerStats(stats) => TransportEvent::Path(PathReport {
-                bytes_received: stats.peer_bytes_rx,
-                bytes_sent: stats.peer_bytes_tx,
-                rtt: stats.rtt.or_else(|| {
-                    stats.selected_candidate_pair.as_ref().and_then(|p| p.current_round_trip_time)
-                }),
-                egress_loss: stats.egress_loss_fraction,
-                ingress_loss: stats.ingress_loss_fraction,
-                tcp: stats.selected_candidate_pair.is_some_and(|p| p.protocol != str0m::net::Protocol::Udp),
-            }),
-            Event::MediaIngressStats(stats) => TransportEvent::Ingress {
-                mid: stats.mid,
-                rid: stats.rid,
-                nacks: stats.nacks,
-                lost: stats.loss,
-            },
-            Event::MediaEgressStats(stats) => TransportEvent::Egress { mid: stats.mid, nacks: stats.nacks },
-            _ => return None,
-        })
-    }
-
-    /// The section and layer come from the stream: browsers leave the header extensions that name them (RFC 8852, RFC 9143)
-    /// out of all but the first packets.
-    fn media_packet(&mut self, packet: RtpPacket) -> Option<MediaPacket> {
-        let mut api = self.rtc.direct_api();
-        let stream = api.stream_rx(&packet.header.ssrc)?;
-        self.media_at = packet.timestamp;
-        Some(MediaPacket {
-            mid: stream.mid(),
-            rid: stream.rid(),
-            payload_type: *packet.header.payload_type,
-            sequence: *packet.seq_no,
-            timestamp: packet.header.timestamp,
-            marker: packet.header.marker,
-            extensions: Extensions::of(&packet.header.ext_vals),
-            payload: packet.payload,
-            received: packet.timestamp,
-        })
-    }
-
-    /// Queues a packet on an outgoing stream; [`Self::advance`] and [`Self::poll`] send it. False if the stream is gone.
-    pub(crate) fn write(
-        &mut self,
-        stream: OutStream,
-        payload_type: u8,
-        packet: &MediaPacket,
-        rewritten: Rewritten,
-    ) -> bool {
-        let mut api = self.rtc.direct_api();
-        let Some(out) = api.stream_tx(&stream.ssrc) else { return false };
-        let mut write = RtpWrite::new(
-            payload_type.into(),
-            rewritten.sequence.into(),
-            rewritten.timestamp,
-            packet.received,
-            packet.payload.clone(),
-        )
-        .marker(packet.marker)
-        .ext_vals(packet.extensions.forwarded.clone())
-        .nackable(true);
-        if let Some(patch) = rewritten.vp8.and_then(|vp8| vp8_patch(&packet.payload, vp8)) {
-            write = write.vp8_patch(patch);
-        }
-        out.write_rtp(write);
-        self.owed += 1;
-        self.media_at = packet.received;
-        true
-    }
-
-    /// The outgoing stream of a section, if it is negotiated to send.
-    pub(crate) fn out_stream(&mut self, mid: Mid) -> Option<OutStream> {
-        if !self.rtc.media(mid)?.direction().is_sending() {
-            return None;
-        }
-        let video = self.rtc.media(mid)?.kind().is_video();
-        let size = if video { self.rtx_video } else { self.rtx_audio };
-        let mut api = self.rtc.direct_api();
-        let stream = api.stream_tx_by_mid(mid, None)?;
-        stream.set_rtx_cache(size, RTX_MAX_AGE, Some(RTX_RATIO_CAP));
-        // The pacer would hold back what the allocation has granted whenever the estimate dips: a picture that is late
-        // for a second is a picture that stands still.
-        stream.set_unpaced(true);
-        Some(OutStream { ssrc: stream.ssrc() })
-    }
-
-    /// Asks the peer for a key frame (PLI, RFC 4585 section 6.3.1). False if no packet of the layer came yet.
-    pub(crate) fn request_key_frame(&mut self, mid: Mid, rid: Option<Rid>) -> bool {
-        let mut api = self.rtc.direct_api();
-        let Some(stream) = api.stream_rx_by_mid(mid, rid) else { return false };
-        stream.request_keyframe(KeyframeRequestKind::Pli);
-        true
-    }
-
-    /// Tells the estimator what is sent at least and what would be sent if the path allowed it.
-    pub(crate) fn set_desired(&mut self, minimum: Bitrate, desired: Bitrate) {
-        self.rtc.bwe().set_bitrate(to_str0m(minimum), to_str0m(desired));
+            Event::PeerStats(stats) => TransportEvent::Path(self.on_stats(&stats)),
+            _ => return Ok(None),
+        }))
     }
 
     /// Sends a data message. `Ok(false)` if the transport's buffer is full.
     pub(crate) fn send_data(&mut self, channel: Channel, binary: bool, data: &[u8]) -> Result<bool, Refused> {
+        self.fed = true;
         let Some(mut open) = self.rtc.channel(channel) else {
             return Err(Refused("the channel is not open".into()));
         };
@@ -500,6 +350,7 @@ impl Transport {
 
     /// Adds a remote candidate. Names that only mDNS resolves are ignored: such peers are learnt from their checks.
     pub(crate) fn add_candidate(&mut self, text: &str) -> Result<(), Refused> {
+        self.fed = true;
         let candidate = Candidate::from_sdp_string(text).map_err(|e| Refused(e.to_string()))?;
         self.rtc.add_remote_candidate(candidate);
         Ok(())
@@ -518,20 +369,9 @@ fn channel_config(channel: &DataChannel) -> ChannelConfig {
     }
 }
 
-/// RTP and not RTCP, as one port tells them apart (RFC 5761 section 4, RFC 7983).
-fn is_rtp(datagram: &[u8]) -> bool {
-    matches!(datagram, [128..=191, second, ..] if !matches!(second & 0x7f, 64..=95))
-}
-
-fn to_str0m(rate: Bitrate) -> str0m::bwe::Bitrate {
-    str0m::bwe::Bitrate::from(rate.as_bps())
-}
-
-fn protocol(protocol: Protocol) -> str0m::net::Protocol {
-    match protocol {
-        Protocol::Udp => str0m::net::Protocol::Udp,
-        Protocol::Tcp => str0m::net::Protocol::Tcp,
-    }
+/// RTP or RTCP, as one port tells them apart (RFC 7983).
+fn is_media(datagram: &[u8]) -> bool {
+    matches!(datagram, [128..=191, ..])
 }
 
 fn local_candidate(address: &LocalAddress) -> Result<Candidate, Refused> {

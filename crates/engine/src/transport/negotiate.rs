@@ -43,6 +43,7 @@ impl Transport {
         let offer = SdpOffer::from_sdp_string(text).map_err(|e| Refused(e.to_string()))?;
         self.void_offer();
         let before = self.ufrag();
+        self.fed = true;
         let answer = self.rtc.sdp_api().accept_offer(offer).map_err(|e| Refused(e.to_string()))?;
         let mut sdp = answer.to_sdp_string();
         let drawn = self.rtc.direct_api().local_ice_credentials();
@@ -55,6 +56,7 @@ impl Transport {
                 self.rtc.direct_api().create_data_channel(channel_config(&channel));
             }
         }
+        self.agree(text);
         Ok(sdp)
     }
 
@@ -65,6 +67,7 @@ impl Transport {
         restart: Option<Credentials>,
     ) -> Option<Offered> {
         self.void_offer();
+        self.fed = true;
         let channels = std::mem::take(&mut self.to_open);
         let mut api = self.rtc.sdp_api();
         for channel in &channels {
@@ -78,16 +81,12 @@ impl Transport {
                         MediaKind::Audio => Str0mKind::Audio,
                         MediaKind::Video => Str0mKind::Video,
                     };
-                    added.push(api.add_media(
-                        kind,
-                        Direction::SendOnly,
-                        Some(stream.clone()),
-                        Some(track.clone()),
-                        None,
-                    ));
+                    let stream = Some(stream.clone());
+                    let mid = api.add_media(kind, Direction::SendOnly, stream, Some(track.clone()), None);
+                    added.push(Mid::from(&*mid));
                 }
-                SectionChange::Resume(mid) => api.set_direction(*mid, Direction::SendOnly),
-                SectionChange::Rest(mid) => api.set_direction(*mid, Direction::Inactive),
+                SectionChange::Resume(mid) => api.set_direction(self::mid(*mid), Direction::SendOnly),
+                SectionChange::Rest(mid) => api.set_direction(self::mid(*mid), Direction::Inactive),
             }
         }
         if restart.is_some() {
@@ -108,10 +107,12 @@ impl Transport {
         let Some(pending) = self.offer.take() else {
             return Err(Refused("no offer waits for an answer".into()));
         };
+        self.fed = true;
         self.rtc.sdp_api().accept_answer(pending.changes, answer).map_err(|e| Refused(e.to_string()))?;
         if let Some(credentials) = pending.credentials {
             self.rtc.direct_api().set_local_ice_credentials(credentials.into_str0m());
         }
+        self.agree(text);
         Ok(())
     }
 
@@ -126,6 +127,11 @@ impl Transport {
             self.to_open.extend(pending.channels);
         }
     }
+}
+
+/// A section's name as str0m has it.
+pub(super) fn mid(mid: Mid) -> str0m::media::Mid {
+    str0m::media::Mid::from(&*mid)
 }
 
 /// The same description with other ICE credentials (RFC 8839 section 5.4).

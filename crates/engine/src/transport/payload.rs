@@ -3,7 +3,7 @@
 use sluice_rtp::Codec;
 use str0m::format::PayloadParams;
 
-use super::{Mid, Transport};
+use super::{Mid, Transport, negotiate};
 
 /// What a payload type of a publisher stands for, with everything needed to find a subscriber's number for it.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,6 @@ impl Transport {
     pub(crate) fn payload_type(&self, mid: Mid, payload: &Payload) -> Option<u8> {
         let matched = self.rtc.codec_config().match_params(payload.params)?;
         let pt = matched.pt();
-        self.rtc.media(mid)?.remote_pts().contains(&pt).then_some(*pt)
+        self.rtc.media(negotiate::mid(mid))?.remote_pts().contains(&pt).then_some(*pt)
     }
 }

@@ -13,7 +13,9 @@ const MOST: u64 = 1_000;
 /// Bytes of a feedback at most, so that it is one datagram.
 const LARGEST: usize = 1_000;
 
-pub(crate) struct Arrivals {
+/// Collects arrivals until they are told.
+#[derive(Debug)]
+pub struct Arrivals {
     epoch: Instant,
     /// Extended numbers and times, in the order of arrival.
     came: Vec<(u64, Instant)>,
@@ -24,11 +26,14 @@ pub(crate) struct Arrivals {
 }
 
 impl Arrivals {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Nothing came yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
         Self { epoch: now, came: Vec::new(), highest: None, next: 0, count: 0 }
     }
 
-    pub(crate) fn see(&mut self, sequence: u16, at: Instant) {
+    /// A packet with this transport-wide number came.
+    pub fn see(&mut self, sequence: u16, at: Instant) {
         let sequence = match self.highest {
             Some(highest) => extend(sequence, highest),
             None => {
@@ -41,7 +46,7 @@ impl Arrivals {
     }
 
     /// The next feedback of what came since the last. Call until there is none.
-    pub(crate) fn take(&mut self) -> Option<TwccBuilder> {
+    pub fn take(&mut self) -> Option<TwccBuilder> {
         self.came.sort_unstable_by_key(|(sequence, _)| *sequence);
         // Told already as not come; a second telling would confuse more than it helps.
         let late = self.came.partition_point(|(sequence, _)| *sequence < self.next);
@@ -80,13 +85,16 @@ impl Arrivals {
         Some(feedback)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    /// Whether everything that came was told.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.came.is_empty()
     }
 }
 
 /// The number nearest to `near` whose last 16 bits are `short`.
-pub(crate) fn extend(short: u16, near: u64) -> u64 {
+#[must_use]
+pub fn extend(short: u16, near: u64) -> u64 {
     let ahead = short.wrapping_sub(near as u16) as i16;
     near.saturating_add_signed(i64::from(ahead))
 }
