@@ -24,6 +24,9 @@ use crate::{Options, Path};
 pub(crate) use proto::signal_request::Message as Request;
 pub(crate) use proto::signal_response::Message as Response;
 
+/// Bytes that the WebSocket reads at once, and clears before each look, of which there is one each time that media comes.
+const READ_BUFFER: usize = 4 << 10;
+
 /// The protocol's version that we speak.
 const PROTOCOL: i32 = 17;
 /// Largest message that we take.
@@ -57,7 +60,8 @@ pub(crate) async fn connect(
     request.headers_mut().insert("authorization", bearer);
     let config = WebSocketConfig::default()
         .max_message_size(Some(LARGEST_MESSAGE))
-        .max_frame_size(Some(LARGEST_MESSAGE));
+        .max_frame_size(Some(LARGEST_MESSAGE))
+        .read_buffer_size(READ_BUFFER);
     let opened = tokio_tungstenite::connect_async_with_config(request, Some(config), true).await;
     let (socket, _) = opened.map_err(|error| match error {
         tungstenite::Error::Http(response) => {

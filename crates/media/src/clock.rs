@@ -26,6 +26,18 @@ impl Clock {
         }
     }
 
+    /// The next time from `at` on that is a multiple of `step` since the clock was made. Sessions that share a clock so have
+    /// their deadlines together: one wake-up serves them all.
+    #[must_use]
+    pub fn together(&self, at: Instant, step: Duration) -> Instant {
+        let since = at.saturating_duration_since(self.now).as_nanos();
+        let over = since % step.as_nanos().max(1);
+        match u64::try_from(step.as_nanos() - over) {
+            Ok(left) if over > 0 => at + Duration::from_nanos(left),
+            _ => at,
+        }
+    }
+
     /// 32 bits of seconds since 1900, 32 of their fraction (RFC 3550 section 4).
     #[must_use]
     pub fn ntp(&self, at: Instant) -> u64 {
@@ -59,6 +71,16 @@ pub fn wall_clock(ntp: u64) -> SystemTime {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn deadlines_meet() {
+        let now = Instant::now();
+        let clock = Clock::new(now, UNIX_EPOCH);
+        let at = |ms| now + Duration::from_millis(ms);
+        let step = Duration::from_millis(10);
+        assert_eq!([1, 9, 10, 11].map(|ms| clock.together(at(ms), step)), [at(10), at(10), at(10), at(20)]);
+        assert_eq!(clock.together(at(7), Duration::ZERO), at(7));
+    }
 
     #[test]
     fn time_goes_there_and_back() {

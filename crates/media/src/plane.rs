@@ -22,6 +22,8 @@ use crate::packet::{Extensions, Packet, Rewritten};
 pub(crate) const FEEDBACK: Duration = Duration::from_millis(100);
 /// How often streams are reported (RFC 3550 section 6.2 allows less than five seconds to sessions this small).
 pub(crate) const REPORTS: Duration = Duration::from_secs(1);
+/// Deadlines of feedback and reports wait for each other for as long.
+const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Bursts of a probe that leave together at most.
 const MOST_BURSTS: usize = 16;
@@ -62,6 +64,8 @@ pub struct Media {
     pub(crate) next_feedback: Option<Instant>,
     pub(crate) next_report: Option<Instant>,
     pub(crate) next_nack: Option<Instant>,
+    /// What [`Self::deadline`] said last.
+    due: Option<Instant>,
     /// The stream that fills probes: the one that was written to last and can be repaired.
     filler: Option<usize>,
     estimate: Bitrate,
@@ -86,6 +90,7 @@ impl Media {
             next_feedback: None,
             next_report: None,
             next_nack: None,
+            due: None,
             filler: None,
             estimate: settings.initial_estimate,
             bytes_received: 0,
@@ -162,9 +167,10 @@ impl Media {
         }
         if let Some(sequence) = header.transport_sequence {
             self.arrivals.see(sequence, now);
-            self.next_feedback.get_or_insert(now + FEEDBACK);
+            let clock = &self.settings.clock;
+            self.next_feedback.get_or_insert_with(|| clock.together(now + FEEDBACK, TOGETHER));
         }
-        self.next_report.get_or_insert(now + REPORTS);
+        self.expect_report(now);
         self.take_payload(now, &header, index, payload);
         Ok(())
     }
@@ -273,8 +279,14 @@ impl Media {
         if repairs {
             stream.history.push(kept);
         }
-        self.next_report.get_or_insert(now + REPORTS);
+        self.expect_report(now);
         true
+    }
+
+    /// Something is to be reported.
+    pub(crate) fn expect_report(&mut self, now: Instant) {
+        let clock = &self.settings.clock;
+        self.next_report.get_or_insert_with(|| clock.together(now + REPORTS, TOGETHER));
     }
 
     /// A stream with everything that sending on it needs.
@@ -310,7 +322,8 @@ impl Media {
 
     /// Does what is due: feedback, reports, requests for lost packets, probes.
     pub fn advance(&mut self, now: Instant) {
-        if self.secured.is_none() {
+        // Most calls come with a packet, when nothing is due.
+        if self.secured.is_none() || self.due.is_some_and(|due| due > now) {
             return;
         }
         if self.next_nack.is_some_and(|at| at <= now) {
@@ -345,12 +358,11 @@ impl Media {
 
     /// When [`Self::advance`] must be called. May be in the past.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&mut self) -> Option<Instant> {
         self.secured.as_ref()?;
-        [self.next_nack, self.next_feedback, self.next_report, self.estimator.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.next_nack, self.next_feedback, self.next_report, self.estimator.deadline()];
+        self.due = own.into_iter().flatten().min();
+        self.due
     }
 
     /// The next sealed datagram to send.

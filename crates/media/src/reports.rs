@@ -9,7 +9,7 @@ use rtcp_types::{
 };
 use sluice_rtp::{Mid, Rid};
 
-use crate::plane::{Media, REPORTS};
+use crate::plane::Media;
 
 /// Blocks of one report (RFC 3550 section 6.4.1).
 const MOST_BLOCKS: usize = 31;
@@ -88,7 +88,7 @@ impl Media {
             self.send_report(&report);
         }
         if !silent {
-            self.next_report = Some(now + REPORTS);
+            self.expect_report(now);
         }
     }
 

@@ -12,6 +12,10 @@ use tower::Layer;
 use tower::util::MapRequestLayer;
 use tower_http::cors::{Any, CorsLayer};
 
+/// Bytes that a WebSocket reads at once, held for each client as long as it is there: most messages are some hundred bytes.
+/// Larger saves calls for session descriptions, and costs every silent client the difference.
+pub(crate) const READ_BUFFER: usize = 4 << 10;
+
 /// A request that is refused: a status, and one line of plain text that says why.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {

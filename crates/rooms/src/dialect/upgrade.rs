@@ -21,11 +21,8 @@ use super::query::{Intent, IntentError};
 use super::socket::Socket;
 use super::{Arrival, Context, convert, join_request, peer};
 use crate::http::Refusal;
+use crate::http::READ_BUFFER;
 use crate::token::{Claims, TokenError};
-
-/// Bytes that a WebSocket reads at once, held for each client as long as it is there: most messages are some hundred bytes.
-/// Larger saves calls for session descriptions, and costs every silent client the difference.
-const READ_BUFFER: usize = 4 << 10;
 
 type Shared = State<Arc<Context>>;
 type Parameters = Query<HashMap<String, String>>;

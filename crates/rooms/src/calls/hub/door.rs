@@ -79,7 +79,8 @@ async fn connect(
         cursor: Cursor::parse(&asked.cursor),
         stop: door.stop.clone(),
     };
-    let upgrade = upgrade.max_message_size(limit).max_frame_size(limit);
+    let upgrade =
+        upgrade.max_message_size(limit).max_frame_size(limit).read_buffer_size(crate::http::READ_BUFFER);
     let upgrade = upgrade
         .on_failed_upgrade(|error| tracing::info!(%error, "the device went before its WebSocket came"));
     Ok(upgrade.on_upgrade(async move |socket| line.run(socket, place).await))
