@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use slab::Slab;
 use rand::RngExt;
+use slab::Slab;
 use sluice_rtp::MediaKind;
 
 use crate::command::{Command, CommandError, Reply, RoomAction};

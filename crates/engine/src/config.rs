@@ -63,7 +63,7 @@ pub struct Limits {
     /// Bytes of data messages that may wait for a session.
     pub data_queue_bytes: usize,
     /// Video packets kept per outgoing stream for retransmission: 128 cover half a second of 2.5 Mbit/s. Each costs about
-    /// half a kilobyte although payloads are shared; fewer lose more on long paths.
+    /// a hundred bytes, payloads are shared; fewer lose more on long paths.
     pub rtx_video_packets: usize,
     /// Audio packets kept per outgoing stream for retransmission.
     pub rtx_audio_packets: usize,

@@ -70,13 +70,21 @@ impl Shard {
         self.ask_for_key_frames(now, room_key, key);
     }
 
-    fn fan_out(&mut self, now: Instant, room: usize, key: PublicationKey, packet: &MediaPacket, arrival: &Arrival) {
+    fn fan_out(
+        &mut self,
+        now: Instant,
+        room: usize,
+        key: PublicationKey,
+        packet: &MediaPacket,
+        arrival: &Arrival,
+    ) {
         let publication = &self.rooms[room].publications[key];
         for index in 0..publication.subscribers.len() {
             let publication = &self.rooms[room].publications[key];
             let subscriber = publication.subscribers[index];
             let session = &mut self.sessions[subscriber.session];
-            let Some(sent) = offer(now, session, subscriber.subscription, publication, packet, arrival) else {
+            let Some(sent) = offer(now, session, subscriber.subscription, publication, packet, arrival)
+            else {
                 continue;
             };
             self.counters.packets_out += 1;

@@ -163,10 +163,7 @@ impl Shard {
                 shard.counters.datagrams_refused += 1;
                 tracing::debug!(session = %session.id, %error, "datagram refused");
             }
-            if ufrag.is_some()
-                && owner != Some(key)
-                && session.transport.owns(now, datagram)
-            {
+            if ufrag.is_some() && owner != Some(key) && session.transport.owns(now, datagram) {
                 let session = &mut shard.sessions[key];
                 shard.demux.claim(datagram.protocol, datagram.source, key, &mut session.addresses);
             }

@@ -90,7 +90,11 @@ mod tests {
         let later = Duration::from_millis(1_500);
         assert_eq!(wall_clock(clock.ntp(now)), wall);
         assert_eq!(wall_clock(clock.ntp(now + later)), wall + later);
-        assert_eq!(clock.compact(now + later).wrapping_sub(clock.compact(now)), 98_304, "65,536ths of a second");
+        assert_eq!(
+            clock.compact(now + later).wrapping_sub(clock.compact(now)),
+            98_304,
+            "65,536ths of a second"
+        );
         assert_eq!(clock.send_time(now + later).wrapping_sub(clock.send_time(now)) & 0xff_ffff, 393_216);
     }
 }

@@ -222,10 +222,7 @@ impl Outgoing<'_> {
     /// Appends the header, [`LONGEST`] bytes at most; gives its length.
     pub fn write(&self, ids: &Ids, out: &mut Vec<u8>) -> usize {
         let mut text = Text { bytes: [0; LONGEST], len: 0 };
-        text.put(&[
-            0x90 | u8::from(self.padded) << 5,
-            u8::from(self.marker) << 7 | self.payload_type & 0x7f,
-        ]);
+        text.put(&[0x90 | u8::from(self.padded) << 5, u8::from(self.marker) << 7 | self.payload_type & 0x7f]);
         text.put(&self.sequence.to_be_bytes());
         text.put(&self.timestamp.to_be_bytes());
         text.put(&self.ssrc.to_be_bytes());

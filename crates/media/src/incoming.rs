@@ -87,9 +87,8 @@ impl Incoming {
 
     /// The SSRC of a layer's media.
     pub(crate) fn ssrc(&self, mid: Mid, rid: Option<Rid>) -> Option<u32> {
-        let of = |stream: &Stream| {
-            stream.mid == mid && stream.rid == rid && matches!(stream.role, Role::Media(_))
-        };
+        let of =
+            |stream: &Stream| stream.mid == mid && stream.rid == rid && matches!(stream.role, Role::Media(_));
         self.streams.iter().find(|(_, stream)| of(stream)).map(|(ssrc, _)| *ssrc)
     }
 
@@ -117,7 +116,14 @@ impl Incoming {
     }
 
     /// Adds a stream whose first packet was opened. One that did the same ends: a peer has one stream for a layer at a time.
-    pub(crate) fn add(&mut self, ssrc: u32, place: &Place, window: RtpWindow, first: u64, now: Instant) -> bool {
+    pub(crate) fn add(
+        &mut self,
+        ssrc: u32,
+        place: &Place,
+        window: RtpWindow,
+        first: u64,
+        now: Instant,
+    ) -> bool {
         let Place { mid, rid, repairs, format } = *place;
         let before = self.streams.iter().find(|(_, stream)| {
             let alike = match stream.role {

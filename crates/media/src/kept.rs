@@ -29,6 +29,9 @@ pub(crate) struct Kept {
     again: Option<Instant>,
 }
 
+/// A second of video is a hundred of them for each subscriber.
+const _: () = assert!(size_of::<Kept>() <= 96);
+
 impl Kept {
     pub(crate) fn new(
         rewritten: Rewritten,

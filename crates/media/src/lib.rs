@@ -11,11 +11,12 @@
 //! **Time goes in with each call; what is to be sent and what happened comes out of [`Media::pop_datagram`] and
 //! [`Media::pop_event`], and [`Media::advance`] must be called at [`Media::deadline`].**
 //!
-//! Start with `plane.rs`. The way of a packet in: `plane` → `header` → `incoming` → event. The way out: `plane` → `outgoing`
+//! Start with `plane.rs`. The way of a packet in: `receive` → `header` → `incoming` → event. The way out: `plane` → `outgoing`
 //! → datagram, and a copy in `kept`. Feedback is read in `feedback.rs` and written in `reports.rs`.
 
 mod arrivals;
 mod clock;
+mod due;
 mod event;
 mod feedback;
 mod header;
@@ -26,6 +27,7 @@ mod negotiated;
 mod outgoing;
 mod packet;
 mod plane;
+mod receive;
 mod reception;
 mod reports;
 mod sending;

@@ -57,15 +57,7 @@ impl Stream {
         let history = History::new(spec.kept);
         // A number that nobody can guess, as the SSRC is random (RFC 3550 section 5.1).
         let next_repair = u64::from(spec.repair.unwrap_or_default() & 0x7fff);
-        Stream {
-            spec,
-            sending: Sending::default(),
-            history,
-            next_repair,
-            header: 28,
-            nacks: 0,
-            lost: 0.0,
-        }
+        Stream { spec, sending: Sending::default(), history, next_repair, header: 28, nacks: 0, lost: 0.0 }
     }
 
     pub(crate) fn clock(&self) -> u32 {
@@ -98,8 +90,7 @@ impl Sender<'_> {
     /// Sends a packet for the first time. False if it cannot be sealed.
     pub(crate) fn send(&mut self, stream: &mut Stream, kept: &Kept) -> bool {
         let sequence = kept.rewritten.sequence;
-        let body =
-            Body { original: None, payload: &kept.payload, vp8: kept.rewritten.vp8, padding: 0 };
+        let body = Body { original: None, payload: &kept.payload, vp8: kept.rewritten.vp8, padding: 0 };
         let (ssrc, payload_type) = (stream.spec.ssrc, kept.payload_type);
         self.seal(stream, (ssrc, payload_type, sequence), kept, &body, false)
     }
@@ -169,11 +160,9 @@ impl Sender<'_> {
         let contents = original + body.payload.len() + usize::from(body.padding);
         let overhead = self.sealer.profile().rtp_overhead();
         let size = stream.header + contents + overhead;
-        let transport_sequence =
-            (ids.transport != 0).then(|| self.estimator.on_sent(self.now, size, probe));
+        let transport_sequence = (ids.transport != 0).then(|| self.estimator.on_sent(self.now, size, probe));
         // Who can tell by transport-wide numbers needs no send time.
-        let send_time =
-            (ids.transport == 0 && ids.send_time != 0).then(|| self.clock.send_time(self.now));
+        let send_time = (ids.transport == 0 && ids.send_time != 0).then(|| self.clock.send_time(self.now));
         let header = Outgoing {
             payload_type,
             marker: kept.marker,

@@ -5,25 +5,18 @@ use std::time::{Duration, Instant};
 
 use sluice_bwe::Estimator;
 use sluice_rtp::{Bitrate, Mid, Rid};
-use sluice_srtp::{Opener, Sealer, RtpWindow};
+use sluice_srtp::{Opener, Sealer};
 
 use crate::arrivals::Arrivals;
 use crate::clock::Clock;
+use crate::due::Due;
 use crate::event::{Egress, Event, Ingress, PathStats, Refused};
 use crate::feedback::Told;
-use crate::header::Header;
-use crate::incoming::{Incoming, Media as InMedia, Role};
+use crate::incoming::{Incoming, Media as InMedia};
 use crate::kept::Kept;
 use crate::negotiated::Negotiated;
 use crate::outgoing::{DEFAULT_RTT, Sender, Spec, Stream};
-use crate::packet::{Extensions, Packet, Rewritten};
-
-/// How often senders are told when their packets came. Shorter notices a full path sooner and costs more feedback.
-pub(crate) const FEEDBACK: Duration = Duration::from_millis(100);
-/// How often streams are reported (RFC 3550 section 6.2 allows less than five seconds to sessions this small).
-pub(crate) const REPORTS: Duration = Duration::from_secs(1);
-/// Deadlines of feedback and reports wait for each other for as long.
-const TOGETHER: Duration = Duration::from_millis(10);
+use crate::packet::{Packet, Rewritten};
 
 /// Bursts of a probe that leave together at most.
 const MOST_BURSTS: usize = 16;
@@ -61,13 +54,11 @@ pub struct Media {
     pub(crate) estimator: Estimator,
     pub(crate) queue: VecDeque<Vec<u8>>,
     pub(crate) events: VecDeque<Event>,
-    pub(crate) next_feedback: Option<Instant>,
-    pub(crate) next_report: Option<Instant>,
-    pub(crate) next_nack: Option<Instant>,
-    /// What [`Self::deadline`] said last.
-    due: Option<Instant>,
+    pub(crate) due: Due,
     /// The stream that fills probes: the one that was written to last and can be repaired.
     filler: Option<usize>,
+    /// What is sent, and what would be.
+    wish: (Bitrate, Bitrate),
     estimate: Bitrate,
     bytes_received: u64,
     bytes_sent: u64,
@@ -87,11 +78,9 @@ impl Media {
             estimator: Estimator::new(now, settings.initial_estimate),
             queue: VecDeque::new(),
             events: VecDeque::new(),
-            next_feedback: None,
-            next_report: None,
-            next_nack: None,
-            due: None,
+            due: Due::default(),
             filler: None,
+            wish: (Bitrate::ZERO, Bitrate::ZERO),
             estimate: settings.initial_estimate,
             bytes_received: 0,
             bytes_sent: 0,
@@ -136,129 +125,6 @@ impl Media {
         }
     }
 
-    fn receive_rtp(
-        &mut self,
-        now: Instant,
-        datagram: &[u8],
-        scratch: &mut Vec<u8>,
-    ) -> Result<(), Refused> {
-        let header = Header::read(datagram, &self.negotiated.ids).ok_or(Refused::Malformed)?;
-        let secured = self.secured.as_mut().ok_or(Refused::NoKeys)?;
-        let known = self.incoming.get_mut(header.ssrc);
-        let place = match known {
-            Some(_) => None,
-            None => Some(Incoming::place(&header, &self.negotiated).ok_or(Refused::UnknownStream)?),
-        };
-        let mut fresh = RtpWindow::default();
-        let window = known.map_or(&mut fresh, |stream| &mut stream.window);
-        let index = window.estimate(header.sequence).ok_or(Refused::Replayed)?;
-        if !window.is_fresh(index) {
-            return Err(Refused::Replayed);
-        }
-        scratch.clear();
-        scratch.extend_from_slice(datagram);
-        let opened = secured.opener.rtp(scratch, header.len, index)?;
-        let payload = without_padding(opened, header.padded).ok_or(Refused::Malformed)?;
-        window.accept(index);
-        if let Some(place) = place
-            && !self.incoming.add(header.ssrc, &place, fresh, index, now)
-        {
-            return Err(Refused::UnknownStream);
-        }
-        if let Some(sequence) = header.transport_sequence {
-            self.arrivals.see(sequence, now);
-            let clock = &self.settings.clock;
-            self.next_feedback.get_or_insert_with(|| clock.together(now + FEEDBACK, TOGETHER));
-        }
-        self.expect_report(now);
-        self.take_payload(now, &header, index, payload);
-        Ok(())
-    }
-
-    /// A packet is authentic and new: media, or repair of media.
-    fn take_payload(&mut self, now: Instant, header: &Header<'_>, index: u64, payload: &[u8]) {
-        let Some(stream) = self.incoming.get_mut(header.ssrc) else { return };
-        let (mid, rid) = (stream.mid, stream.rid);
-        match &mut stream.role {
-            Role::Probe => {}
-            Role::Media(media) => {
-                media.reception.see(index, header.timestamp, now);
-                media.missing.came(index, now);
-                if media.format.payload_type != header.payload_type
-                    && let Some(format) = self.negotiated.format(header.payload_type)
-                {
-                    media.format = *format;
-                }
-                let number = media.number(index);
-                self.note_missing(header.ssrc);
-                self.emit_packet(now, (mid, rid), header, header.payload_type, number, payload);
-            }
-            Role::Repair => {
-                // Padding has no number in front.
-                let Some((original, payload)) = payload.split_first_chunk::<2>() else { return };
-                self.take_repaired(now, (mid, rid), header, u16::from_be_bytes(*original), payload);
-            }
-        }
-    }
-
-    /// A packet that came on the repair stream, as if it had come in time (RFC 4588 section 4).
-    fn take_repaired(
-        &mut self,
-        now: Instant,
-        (mid, rid): (Mid, Option<Rid>),
-        header: &Header<'_>,
-        original: u16,
-        payload: &[u8],
-    ) {
-        let formats = &self.negotiated.formats;
-        let format = formats.iter().find(|format| format.repair == Some(header.payload_type));
-        let Some(payload_type) = format.map(|format| format.payload_type) else { return };
-        let Some(ssrc) = self.incoming.ssrc(mid, rid) else { return };
-        let Some(stream) = self.incoming.get_mut(ssrc) else { return };
-        let Role::Media(media) = &mut stream.role else { return };
-        let Some(index) = stream.window.estimate(original).filter(|i| stream.window.is_fresh(*i)) else {
-            return;
-        };
-        stream.window.accept(index);
-        media.reception.see_repaired(index);
-        media.missing.came(index, now);
-        let number = media.number(index);
-        self.emit_packet(now, (mid, rid), header, payload_type, number, payload);
-    }
-
-    fn emit_packet(
-        &mut self,
-        now: Instant,
-        (mid, rid): (Mid, Option<Rid>),
-        header: &Header<'_>,
-        payload_type: u8,
-        sequence: u64,
-        payload: &[u8],
-    ) {
-        self.events.push_back(Event::Packet(Packet {
-            mid,
-            rid,
-            payload_type,
-            sequence,
-            timestamp: header.timestamp,
-            marker: header.marker,
-            payload: payload.into(),
-            received: now,
-            extensions: Extensions { level: header.level, orientation: header.orientation },
-        }));
-    }
-
-    fn note_missing(&mut self, ssrc: u32) {
-        let Some(Role::Media(media)) = self.incoming.get_mut(ssrc).map(|stream| &mut stream.role) else {
-            return;
-        };
-        if media.format.nack
-            && let Some(at) = media.missing.deadline()
-        {
-            self.next_nack = Some(self.next_nack.map_or(at, |next| next.min(at)));
-        }
-    }
-
     /// Sends a packet on a stream. False if the plane has no keys, or the stream is none.
     pub fn write(
         &mut self,
@@ -279,14 +145,8 @@ impl Media {
         if repairs {
             stream.history.push(kept);
         }
-        self.expect_report(now);
+        self.due.expect_report(now, &self.settings.clock);
         true
-    }
-
-    /// Something is to be reported.
-    pub(crate) fn expect_report(&mut self, now: Instant) {
-        let clock = &self.settings.clock;
-        self.next_report.get_or_insert_with(|| clock.together(now + REPORTS, TOGETHER));
     }
 
     /// A stream with everything that sending on it needs.
@@ -297,8 +157,9 @@ impl Media {
     ) -> Option<(&mut Stream, &Negotiated, Sender<'_>)> {
         let secured = self.secured.as_ref()?;
         let stream = self.outgoing.get_mut(at)?;
-        if stream.spec.repair.is_some() {
-            self.filler = Some(at);
+        if stream.spec.repair.is_some() && self.filler.replace(at).is_none() {
+            let (allocated, desired) = self.wish;
+            self.estimator.set_wish(now, allocated, desired);
         }
         let sender = Sender {
             now,
@@ -312,6 +173,9 @@ impl Media {
 
     /// Tells the estimator what is sent at least, and what would be sent if the path allowed it.
     pub fn set_desired(&mut self, now: Instant, allocated: Bitrate, desired: Bitrate) {
+        self.wish = (allocated, desired);
+        // What could not be filled must not be probed for.
+        let desired = if self.filler.is_some() { desired } else { allocated };
         self.estimator.set_wish(now, allocated, desired);
     }
 
@@ -323,16 +187,16 @@ impl Media {
     /// Does what is due: feedback, reports, requests for lost packets, probes.
     pub fn advance(&mut self, now: Instant) {
         // Most calls come with a packet, when nothing is due.
-        if self.secured.is_none() || self.due.is_some_and(|due| due > now) {
+        if self.secured.is_none() || self.due.soonest.is_some_and(|due| due > now) {
             return;
         }
-        if self.next_nack.is_some_and(|at| at <= now) {
+        if self.due.request.is_some_and(|at| at <= now) {
             self.ask_again(now);
         }
-        if self.next_feedback.is_some_and(|at| at <= now) {
+        if self.due.feedback.is_some_and(|at| at <= now) {
             self.tell_arrivals();
         }
-        if self.next_report.is_some_and(|at| at <= now) {
+        if self.due.report.is_some_and(|at| at <= now) {
             self.report(now);
         }
         // As many bursts at once as a late call can have missed; never for ever.
@@ -360,9 +224,7 @@ impl Media {
     #[must_use]
     pub fn deadline(&mut self) -> Option<Instant> {
         self.secured.as_ref()?;
-        let own = [self.next_nack, self.next_feedback, self.next_report, self.estimator.deadline()];
-        self.due = own.into_iter().flatten().min();
-        self.due
+        self.due.settle(self.estimator.deadline())
     }
 
     /// The next sealed datagram to send.
@@ -411,13 +273,4 @@ impl Media {
     pub fn egress(&self) -> impl Iterator<Item = Egress> {
         self.outgoing.iter().map(|stream| Egress { mid: stream.spec.mid, nacks: stream.nacks })
     }
-}
-
-/// The last byte of padding counts it (RFC 3550 section 5.1).
-fn without_padding(opened: &[u8], padded: bool) -> Option<&[u8]> {
-    if !padded {
-        return Some(opened);
-    }
-    let padding = usize::from(*opened.last()?);
-    opened.get(..opened.len().checked_sub(padding)?)
 }

@@ -39,7 +39,7 @@ impl Media {
             }
             next = [next, media.missing.deadline()].into_iter().flatten().min();
         }
-        self.next_nack = next;
+        self.due.request = next;
         for (ssrc, numbers) in wanted {
             let nack = numbers.into_iter().fold(Nack::builder(), |nack, n| nack.add_rtp_sequence(n));
             let request = TransportFeedback::builder_owned(nack).sender_ssrc(own).media_ssrc(ssrc);
@@ -49,7 +49,7 @@ impl Media {
 
     /// Tells when packets came.
     pub(crate) fn tell_arrivals(&mut self) {
-        self.next_feedback = None;
+        self.due.feedback = None;
         let media = self.incoming.media_mut().next().map(|(ssrc, ..)| ssrc).unwrap_or_default();
         while let Some(feedback) = self.arrivals.take() {
             let feedback = TransportFeedback::builder_owned(feedback);
@@ -60,7 +60,7 @@ impl Media {
 
     /// Reports every stream that did something since the last time.
     pub(crate) fn report(&mut self, now: Instant) {
-        self.next_report = None;
+        self.due.report = None;
         let mut reports = Vec::new();
         for stream in self.outgoing.iter_mut().filter(|stream| stream.sending.is_untold()) {
             let rate = stream.clock();
@@ -83,12 +83,14 @@ impl Media {
         let mut blocks = blocks.into_iter().peekable();
         while blocks.peek().is_some() {
             let report = ReceiverReport::builder(self.settings.ssrc);
-            let report =
-                blocks.by_ref().take(MOST_BLOCKS).fold(report, |report, block| report.add_report_block(block));
+            let report = blocks
+                .by_ref()
+                .take(MOST_BLOCKS)
+                .fold(report, |report, block| report.add_report_block(block));
             self.send_report(&report);
         }
         if !silent {
-            self.expect_report(now);
+            self.due.expect_report(now, &self.settings.clock);
         }
     }
 

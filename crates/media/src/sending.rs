@@ -32,7 +32,13 @@ impl Sending {
     }
 
     /// The next report of a stream whose timestamps count `rate` a second; `None` if nothing was sent yet.
-    pub fn report(&mut self, ssrc: u32, rate: u32, clock: &Clock, now: Instant) -> Option<SenderReportBuilder> {
+    pub fn report(
+        &mut self,
+        ssrc: u32,
+        rate: u32,
+        clock: &Clock,
+        now: Instant,
+    ) -> Option<SenderReportBuilder> {
         let (timestamp, at) = self.last?;
         self.told = self.packets;
         let since = now.saturating_duration_since(at).as_secs_f64() * f64::from(rate);

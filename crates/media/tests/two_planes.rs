@@ -1,9 +1,11 @@
 //! Two planes that talk to each other: what one sends the other gets, over a path that loses, repeats and forges.
+#![allow(clippy::unwrap_used, reason = "a panic here is a failed test")]
 
 use std::time::{Duration, Instant, SystemTime};
 
 use sluice_media::{
-    Clock, Event, Format, Header, Ids, Media, Negotiated, OutStream, Packet, Refused, Rewritten, Settings, Spec,
+    Clock, Event, Format, Header, Ids, Media, Negotiated, OutStream, Packet, Refused, Rewritten, Settings,
+    Spec,
 };
 use sluice_rtp::{Bitrate, MediaKind, Mid, Rid};
 use sluice_srtp::{Profile, Role, association};
@@ -249,7 +251,11 @@ fn a_layer_goes_on_when_its_stream_begins_anew() {
     world.receive(&datagram).unwrap();
     let came = world.came();
     assert_eq!(came[0].0, last);
-    assert_eq!(came[1], (last + 2, b"after".to_vec()), "one number is left out: what was cut short is not whole");
+    assert_eq!(
+        came[1],
+        (last + 2, b"after".to_vec()),
+        "one number is left out: what was cut short is not whole"
+    );
     // The stream that it replaced is gone.
     assert!(world.receiver.request_key_frame(Mid::from("v"), None));
     assert!(!world.receiver.request_key_frame(Mid::from("v"), Some(Rid::from("q"))));
@@ -275,4 +281,17 @@ fn a_probe_is_filled_with_what_was_sent_lately() {
     assert!(estimates.last().is_some_and(|rate| *rate >= Bitrate::kbps(4_000)), "{estimates:?}");
     let came = world.came();
     assert_eq!(came.len(), 100, "what filled the probes came before and is no packet again");
+}
+
+#[test]
+fn a_wish_that_nothing_could_fill_wakes_nobody() {
+    let mut world = World::new(Profile::Aes128Gcm);
+    world.sender.set_desired(world.now, Bitrate::ZERO, Bitrate::kbps(5_000));
+    assert_eq!(world.sender.deadline(), None);
+    world.send(&[1; 600]);
+    world.sender.advance(world.now);
+    assert!(
+        world.sender.deadline().is_some_and(|at| at < world.now + Duration::from_millis(5)),
+        "now it can"
+    );
 }

@@ -279,10 +279,14 @@ impl Light {
         }
         if now >= self.next_report {
             self.next_report = now + REPORTS;
-            let reports: Vec<_> = self.outgoing.iter_mut().filter_map(|stream| {
-                let OutStream { ssrc, clock, sending, .. } = stream;
-                sending.report(*ssrc, *clock, &self.clock, now)
-            }).collect();
+            let reports: Vec<_> = self
+                .outgoing
+                .iter_mut()
+                .filter_map(|stream| {
+                    let OutStream { ssrc, clock, sending, .. } = stream;
+                    sending.report(*ssrc, *clock, &self.clock, now)
+                })
+                .collect();
             for report in reports {
                 self.report(&report);
             }

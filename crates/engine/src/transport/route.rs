@@ -26,11 +26,7 @@ impl Route {
     }
 
     pub(super) fn of_pair(pair: &CandidatePairStats) -> Self {
-        Route {
-            protocol: from_str0m(pair.protocol),
-            source: pair.local.addr,
-            destination: pair.remote.addr,
-        }
+        Route { protocol: from_str0m(pair.protocol), source: pair.local.addr, destination: pair.remote.addr }
     }
 
     pub(super) fn is_tcp(&self) -> bool {
@@ -52,9 +48,9 @@ impl Transport {
 
     /// A check that came by another way than media goes may have moved the route. str0m does not tell, but by what it would send.
     pub(super) fn ask_route(&mut self, datagram: &Datagram<'_>) {
-        let goes = self.route.is_some_and(|route| {
-            (route.protocol, route.destination) == (datagram.protocol, datagram.source)
-        });
+        let goes = self
+            .route
+            .is_some_and(|route| (route.protocol, route.destination) == (datagram.protocol, datagram.source));
         if !goes && self.rtc.is_connected() {
             self.ask_route_always();
         }
@@ -62,7 +58,7 @@ impl Transport {
 
     /// As [`Self::ask_route`], when the handshake is done.
     pub(super) fn ask_route_always(&mut self) {
-        self.rtc.direct_api().send_pli_feedback(0.into(), 0.into());
+        self.rtc.direct_api().send_pli_feedback(1.into(), 1.into());
     }
 }
 

@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 use super::query::{Intent, IntentError};
 use super::socket::Socket;
 use super::{Arrival, Context, convert, join_request, peer};
-use crate::http::Refusal;
 use crate::http::READ_BUFFER;
+use crate::http::Refusal;
 use crate::token::{Claims, TokenError};
 
 type Shared = State<Arc<Context>>;
