@@ -205,7 +205,7 @@ pub struct Outgoing<'a> {
     /// See [`Header::ssrc`].
     pub ssrc: u32,
     /// See [`Ids::mid`].
-    pub mid: &'a str,
+    pub mid: &'a [u8],
     /// See [`Ids::rid`].
     pub rid: Option<&'a str>,
     /// See [`Ids::transport`].
@@ -228,7 +228,7 @@ impl Outgoing<'_> {
         text.put(&self.ssrc.to_be_bytes());
         text.put(&ONE_BYTE.to_be_bytes());
         text.put(&[0, 0]);
-        text.extension(ids.mid, self.mid.as_bytes());
+        text.extension(ids.mid, self.mid);
         if let Some(rid) = self.rid {
             text.extension(ids.rid, rid.as_bytes());
         }
@@ -296,7 +296,7 @@ mod tests {
             sequence: 65_535,
             timestamp: 7,
             ssrc: 0xdead_beef,
-            mid: "v12",
+            mid: b"v12",
             rid: Some("q"),
             transport_sequence: Some(513),
             level: Some(30),
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_longest_names_fit() {
-        let names = Outgoing { mid: "0123456789abcdef", rid: Some("01234567"), ..outgoing() };
+        let names = Outgoing { mid: b"0123456789abcdef", rid: Some("01234567"), ..outgoing() };
         let mut packet = Vec::new();
         let len = names.write(&IDS, &mut packet);
         assert!(len <= LONGEST && packet.len() == len);

@@ -171,7 +171,7 @@ impl Sender<'_> {
             sequence: sequence as u16,
             timestamp: kept.rewritten.timestamp,
             ssrc,
-            mid: &stream.spec.mid,
+            mid: stream.spec.mid.as_bytes(),
             rid: None,
             transport_sequence,
             level: kept.level,

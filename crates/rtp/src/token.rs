@@ -23,6 +23,12 @@ impl<const N: usize> Token<N> {
         let text = std::str::from_utf8(bytes).ok()?;
         (!text.is_empty() && text.len() <= N).then(|| Self::from(text))
     }
+
+    /// Its bytes, without a look at what they spell.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
 }
 
 impl<const N: usize> From<&str> for Token<N> {
@@ -43,7 +49,7 @@ impl<const N: usize> Deref for Token<N> {
 
     fn deref(&self) -> &str {
         // Made of whole characters only.
-        std::str::from_utf8(&self.bytes[..usize::from(self.len)]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 

@@ -238,7 +238,7 @@ impl Light {
             sequence: packet.sequence as u16,
             timestamp: packet.timestamp,
             ssrc: packet.ssrc,
-            mid: &packet.mid,
+            mid: packet.mid.as_bytes(),
             rid: packet.rid.as_deref(),
             transport_sequence: Some(self.transport_sequence),
             level: packet.level.map(|(level, speech)| u8::from(speech) << 7 | level & 0x7f),
