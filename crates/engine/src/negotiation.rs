@@ -12,7 +12,7 @@ use sluice_sdp::{
 
 use crate::command::{Binding, Carries, CommandError, MissingSections, Negotiated, NegotiationStep};
 use crate::demux::SessionKey;
-use crate::model::Offerer;
+use crate::model::{Offerer, PauseReason};
 use crate::publication::Publication;
 use crate::room::Room;
 use crate::section::{PublicationKey, Section, SubscriptionKey, Use};
@@ -338,6 +338,16 @@ fn commit(session: &mut Session, assignments: Vec<Assignment>) -> Vec<Publicatio
             && assignment.used != section.used
         {
             ended.push(old);
+        }
+        // The stream stays the section's: whoever gets the section next goes on with its numbers.
+        if let Use::Subscription(old) = section.used
+            && assignment.used != section.used
+            && let Some(subscription) = session.subscriptions.get_mut(old)
+            && let Some(mut egress) = subscription.egress.take_if(|egress| egress.mid == assignment.mid)
+        {
+            egress.switcher.set_target(None);
+            subscription.paused = Some(PauseReason::NotNegotiated);
+            section.spare = Some(egress);
         }
         section.used = assignment.used;
         section.peer_receives = assignment.peer_receives;

@@ -167,7 +167,12 @@ impl Shard {
                 let session = &mut shard.sessions[key];
                 shard.demux.claim(datagram.protocol, datagram.source, key, &mut session.addresses);
             }
-            shard.take_events(now, key);
+            if shard.sessions.get(key).is_some_and(|session| session.transport.is_fed()) {
+                // The handshake's stack holds few datagrams: they must be taken out before the next go in.
+                shard.drain(now, key);
+            } else {
+                shard.take_events(now, key);
+            }
             shard.touch(key);
         });
     }
@@ -192,6 +197,11 @@ impl Shard {
             tracing::info!(session = %session.id, %error, "transport failed");
             return self.close_session(key, CloseReason::Fault);
         }
+        self.drain(now, key);
+    }
+
+    /// Takes everything out of a session's transport.
+    fn drain(&mut self, now: Instant, key: SessionKey) {
         loop {
             let Some(session) = self.sessions.get_mut(key) else { return };
             match session.transport.poll() {

@@ -48,7 +48,11 @@ impl Media {
         scratch.extend_from_slice(datagram);
         let opened = secured.opener.rtcp(scratch)?;
         if secured.told.len() >= MOST_SENDERS && !secured.told.contains_key(&sender) {
-            return Err(Refused::UnknownStream);
+            // Most senders of a long session are of tracks that ended.
+            secured.told.retain(|sender, _| self.incoming.get_mut(*sender).is_some());
+            if secured.told.len() >= MOST_SENDERS {
+                return Err(Refused::UnknownStream);
+            }
         }
         secured.told.entry(sender).or_default().accept(index);
         self.read_compound(now, opened);

@@ -22,6 +22,8 @@ pub(crate) enum Role {
     Media(Box<Media>),
     Repair,
     Probe,
+    /// Another stream took its place. It is remembered, so that what it sent cannot be played again.
+    Retired,
 }
 
 /// A stream of media.
@@ -81,8 +83,13 @@ impl Incoming {
     pub(crate) fn media_mut(&mut self) -> impl Iterator<Item = (u32, Mid, Option<Rid>, &mut Media)> {
         self.streams.iter_mut().filter_map(|(ssrc, stream)| match &mut stream.role {
             Role::Media(media) => Some((*ssrc, stream.mid, stream.rid, &mut **media)),
-            Role::Repair | Role::Probe => None,
+            Role::Repair | Role::Probe | Role::Retired => None,
         })
+    }
+
+    /// Forgets the streams of sections that are no more.
+    pub(crate) fn keep(&mut self, mids: &[Mid]) {
+        self.streams.retain(|_, stream| matches!(stream.role, Role::Probe) || mids.contains(&stream.mid));
     }
 
     /// The SSRC of a layer's media.
@@ -104,8 +111,12 @@ impl Incoming {
         let format = Some(format);
         let Some(mid) = header.mid.and_then(Mid::from_extension) else {
             let declared = negotiated.declared.get(&header.ssrc)?;
-            return Some(Place { mid: declared.mid, rid: None, repairs: declared.repairs, format });
+            let repairs = repairs || declared.repairs;
+            return Some(Place { mid: declared.mid, rid: None, repairs, format });
         };
+        if !negotiated.mids.contains(&mid) {
+            return None;
+        }
         let rid = header.rid.and_then(Rid::from_extension);
         let repaired = header.repaired_rid.and_then(Rid::from_extension);
         Some(match (rid, repaired) {
@@ -125,26 +136,26 @@ impl Incoming {
         now: Instant,
     ) -> bool {
         let Place { mid, rid, repairs, format } = *place;
-        let before = self.streams.iter().find(|(_, stream)| {
+        if self.streams.len() >= MOST {
+            return false;
+        }
+        let before = self.streams.values_mut().find(|stream| {
             let alike = match stream.role {
                 Role::Media(_) => format.is_some() && !repairs,
                 Role::Repair => repairs,
-                Role::Probe => false,
+                Role::Probe | Role::Retired => false,
             };
             alike && stream.mid == mid && stream.rid == rid
         });
         let (mut shift, mut nacks, mut lost_before) = (0, 0, 0);
-        if let Some((&old, stream)) = before {
+        if let Some(stream) = before {
             if let Role::Media(media) = &stream.role {
                 // One number is left out, so that what was cut short does not look whole.
                 let next = media.number(media.reception.highest()) + 2;
                 shift = next.wrapping_sub(first) as i64;
                 (nacks, lost_before) = (media.nacks, media.lost());
             }
-            self.streams.remove(&old);
-        }
-        if self.streams.len() >= MOST {
-            return false;
+            stream.role = Role::Retired;
         }
         let role = match format {
             None => Role::Probe,

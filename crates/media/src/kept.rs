@@ -100,6 +100,14 @@ impl History {
         Some(kept)
     }
 
+    /// Forgets all but the newest, after which padding is modelled.
+    pub(crate) fn forget(&mut self) {
+        if self.kept.len() > 1 {
+            let newest = self.kept.pop_back();
+            self.kept = newest.into_iter().collect();
+        }
+    }
+
     /// The packet before this number, or the newest: what is sent to fill a probe.
     pub(crate) fn before(&self, number: Option<u64>) -> Option<&Kept> {
         let end = match number {

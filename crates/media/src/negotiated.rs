@@ -23,8 +23,10 @@ pub struct Format {
 pub struct Negotiated {
     /// Of the header extensions that come in.
     pub ids: Ids,
-    /// All of them.
+    /// All payload types.
     pub formats: Vec<Format>,
+    /// The sections there are.
+    pub mids: Vec<Mid>,
     /// Streams that the peer's description names (RFC 5576), by SSRC.
     pub declared: FxHashMap<u32, Declared>,
 }

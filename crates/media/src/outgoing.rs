@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluice_bwe::Estimator;
 use sluice_rtp::{MediaKind, Mid, Vp8Descriptor, Vp8Rewrite};
-use sluice_srtp::Sealer;
+use sluice_srtp::{RtpWindow, Sealer};
 
 use crate::clock::Clock;
 use crate::header::{Ids, LONGEST, Outgoing};
@@ -43,6 +43,8 @@ pub(crate) struct Stream {
     pub(crate) spec: Spec,
     pub(crate) sending: Sending,
     pub(crate) history: History,
+    /// Numbers that were sealed: none may be sealed twice, whatever the callers do (RFC 3711 section 9.1).
+    sealed: RtpWindow,
     /// The next number of the stream that repairs.
     next_repair: u64,
     /// The last packet's header: those of a stream differ by little.
@@ -57,7 +59,22 @@ impl Stream {
         let history = History::new(spec.kept);
         // A number that nobody can guess, as the SSRC is random (RFC 3550 section 5.1).
         let next_repair = u64::from(spec.repair.unwrap_or_default() & 0x7fff);
-        Stream { spec, sending: Sending::default(), history, next_repair, header: 28, nacks: 0, lost: 0.0 }
+        Stream {
+            spec,
+            sending: Sending::default(),
+            history,
+            sealed: RtpWindow::default(),
+            next_repair,
+            header: 28,
+            nacks: 0,
+            lost: 0.0,
+        }
+    }
+
+    /// Nothing was sent since the last report: what was lost before is no news, and what was kept is too old.
+    pub(crate) fn rest(&mut self) {
+        self.lost = 0.0;
+        self.history.forget();
     }
 
     pub(crate) fn clock(&self) -> u32 {
@@ -87,9 +104,13 @@ struct Body<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends a packet for the first time. False if it cannot be sealed.
+    /// Sends a packet for the first time. False if its number was used, or is too old to tell, or if it cannot be sealed.
     pub(crate) fn send(&mut self, stream: &mut Stream, kept: &Kept) -> bool {
         let sequence = kept.rewritten.sequence;
+        if !stream.sealed.is_fresh(sequence) {
+            return false;
+        }
+        stream.sealed.accept(sequence);
         let body = Body { original: None, payload: &kept.payload, vp8: kept.rewritten.vp8, padding: 0 };
         let (ssrc, payload_type) = (stream.spec.ssrc, kept.payload_type);
         self.seal(stream, (ssrc, payload_type, sequence), kept, &body, false)

@@ -94,6 +94,7 @@ impl Media {
 
     /// Sets what was agreed on.
     pub fn negotiate(&mut self, negotiated: Negotiated) {
+        self.incoming.keep(&negotiated.mids);
         self.negotiated = negotiated;
     }
 
@@ -134,7 +135,8 @@ impl Media {
         packet: &Packet,
         rewritten: Rewritten,
     ) -> bool {
-        let Some((stream, negotiated, mut sender)) = self.sender(now, stream.0) else { return false };
+        let at = stream.0;
+        let Some((stream, negotiated, mut sender)) = self.sender(now, at) else { return false };
         let kept = Kept::new(rewritten, payload_type, packet, now);
         if !sender.send(stream, &kept) {
             return false;
@@ -144,6 +146,12 @@ impl Media {
             && negotiated.format(payload_type).is_some_and(|format| format.repair.is_some());
         if repairs {
             stream.history.push(kept);
+            let numbered = stream.spec.ids.transport != 0;
+            // Probes are measured by transport-wide numbers.
+            if numbered && self.filler.replace(at).is_none() {
+                let (allocated, desired) = self.wish;
+                self.estimator.set_wish(now, allocated, desired);
+            }
         }
         self.due.expect_report(now, &self.settings.clock);
         true
@@ -157,10 +165,6 @@ impl Media {
     ) -> Option<(&mut Stream, &Negotiated, Sender<'_>)> {
         let secured = self.secured.as_ref()?;
         let stream = self.outgoing.get_mut(at)?;
-        if stream.spec.repair.is_some() && self.filler.replace(at).is_none() {
-            let (allocated, desired) = self.wish;
-            self.estimator.set_wish(now, allocated, desired);
-        }
         let sender = Sender {
             now,
             clock: &self.settings.clock,

@@ -55,7 +55,7 @@ impl Media {
         let Some(stream) = self.incoming.get_mut(header.ssrc) else { return };
         let (mid, rid) = (stream.mid, stream.rid);
         match &mut stream.role {
-            Role::Probe => {}
+            Role::Probe | Role::Retired => {}
             Role::Media(media) => {
                 media.reception.see(index, header.timestamp, now);
                 media.missing.came(index, now);

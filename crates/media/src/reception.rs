@@ -84,6 +84,11 @@ impl Reception {
         self.told.0.saturating_sub(self.received)
     }
 
+    /// Nothing came since the last report: what was lost before it is no news.
+    pub(crate) fn rest(&mut self) {
+        self.lost = 0.0;
+    }
+
     /// The share that was missing at the last report, 0 to 1.
     #[must_use]
     pub fn lost(&self) -> f32 {

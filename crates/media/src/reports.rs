@@ -13,6 +13,8 @@ use crate::plane::Media;
 
 /// Blocks of one report (RFC 3550 section 6.4.1).
 const MOST_BLOCKS: usize = 31;
+/// Numbers of one request for lost packets at most: each may take four bytes.
+const MOST_NUMBERS: usize = 250;
 /// Bytes of a datagram of reports at most, before it is sealed.
 const LARGEST: usize = 1_200;
 
@@ -40,8 +42,9 @@ impl Media {
             next = [next, media.missing.deadline()].into_iter().flatten().min();
         }
         self.due.request = next;
+        let wanted = wanted.iter().flat_map(|(ssrc, all)| all.chunks(MOST_NUMBERS).map(|some| (*ssrc, some)));
         for (ssrc, numbers) in wanted {
-            let nack = numbers.into_iter().fold(Nack::builder(), |nack, n| nack.add_rtp_sequence(n));
+            let nack = numbers.iter().fold(Nack::builder(), |nack, n| nack.add_rtp_sequence(*n));
             let request = TransportFeedback::builder_owned(nack).sender_ssrc(own).media_ssrc(ssrc);
             self.send_report(&request);
         }
@@ -62,7 +65,11 @@ impl Media {
     pub(crate) fn report(&mut self, now: Instant) {
         self.due.report = None;
         let mut reports = Vec::new();
-        for stream in self.outgoing.iter_mut().filter(|stream| stream.sending.is_untold()) {
+        for stream in &mut self.outgoing {
+            if !stream.sending.is_untold() {
+                stream.rest();
+                continue;
+            }
             let rate = stream.clock();
             let report = stream.sending.report(stream.spec.ssrc, rate, &self.settings.clock, now);
             reports.extend(report.map(|report| (report, stream.spec.ssrc, stream.spec.cname.clone())));
@@ -76,8 +83,13 @@ impl Media {
         let blocks: Vec<ReportBlockBuilder> = self
             .incoming
             .media_mut()
-            .filter(|(.., media)| media.reception.is_untold())
-            .map(|(ssrc, .., media)| media.reception.report(ssrc, now))
+            .filter_map(|(ssrc, .., media)| {
+                if media.reception.is_untold() {
+                    return Some(media.reception.report(ssrc, now));
+                }
+                media.reception.rest();
+                None
+            })
             .collect();
         let silent = blocks.is_empty() && !sent;
         let mut blocks = blocks.into_iter().peekable();

@@ -6,6 +6,9 @@ use rtcp_types::{SenderReport, SenderReportBuilder};
 
 use crate::clock::Clock;
 
+/// How far a timestamp may be behind that of a packet before: 93 s of video. What is further behind is another source.
+const MOST_LATE: i32 = 1 << 23;
+
 /// Counts what was sent of a stream.
 #[derive(Debug, Clone, Default)]
 pub struct Sending {
@@ -22,7 +25,11 @@ impl Sending {
         // Both wrap, as the report's fields do.
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload as u32);
-        self.last = Some((timestamp, at));
+        // A repaired packet is late: the report must not take its timestamp for the present.
+        let ahead = self.last.map_or(0, |(last, _)| timestamp.wrapping_sub(last).cast_signed());
+        if !(-MOST_LATE..0).contains(&ahead) {
+            self.last = Some((timestamp, at));
+        }
     }
 
     /// Whether something was sent since the last report.

@@ -26,7 +26,7 @@ struct World {
 }
 
 fn negotiated() -> Negotiated {
-    Negotiated { ids: IDS, formats: vec![VP8], ..Negotiated::default() }
+    Negotiated { ids: IDS, formats: vec![VP8], mids: vec![Mid::from("v")], ..Negotiated::default() }
 }
 
 fn spec() -> Spec {
@@ -294,4 +294,59 @@ fn a_wish_that_nothing_could_fill_wakes_nobody() {
         world.sender.deadline().is_some_and(|at| at < world.now + Duration::from_millis(5)),
         "now it can"
     );
+}
+
+#[test]
+fn no_number_is_sealed_twice() {
+    let mut world = World::new(Profile::Aes128Gcm);
+    let (number, _) = world.send(b"once");
+    let again = Rewritten { sequence: number, timestamp: 0, vp8: None };
+    assert!(!world.sender.write(world.now, world.stream, 96, &world.packet(b"twice"), again));
+    // Nor by opening the stream anew.
+    let stream = world.sender.open(spec());
+    assert!(!world.sender.write(world.now, stream, 96, &world.packet(b"twice"), again));
+    assert!(world.sender.pop_datagram().is_none());
+}
+
+#[test]
+fn a_stream_that_another_replaced_cannot_be_played_again() {
+    let mut world = World::new(Profile::Aes128Gcm);
+    let (_, old) = world.send(b"old");
+    let (_, never_came) = world.send(b"old, held back");
+    world.receive(&old).unwrap();
+    world.stream = world.sender.open(Spec { ssrc: VIDEO + 1, repair: None, ..spec() });
+    let (_, new) = world.send(b"new");
+    world.receive(&new).unwrap();
+    assert_eq!(world.receive(&old), Err(Refused::Replayed));
+    world.receive(&never_came).unwrap();
+    let (_, newer) = world.send(b"newer");
+    world.receive(&newer).unwrap();
+    let payloads: Vec<_> = world.came().into_iter().map(|(_, payload)| payload).collect();
+    assert_eq!(payloads, [b"old".to_vec(), b"new".to_vec(), b"newer".to_vec()]);
+}
+
+#[test]
+fn a_section_that_is_not_there_gets_no_stream_and_one_that_ends_loses_its_own() {
+    let mut world = World::new(Profile::Aes128Gcm);
+    let (_, datagram) = world.send(b"there");
+    world.receive(&datagram).unwrap();
+    world.receiver.negotiate(Negotiated { mids: vec![Mid::from("w")], ..negotiated() });
+    assert_eq!(world.receiver.ingress().count(), 0);
+    let (_, datagram) = world.send(b"gone");
+    assert_eq!(world.receive(&datagram), Err(Refused::UnknownStream));
+}
+
+#[test]
+fn old_losses_are_no_news() {
+    let mut world = World::new(Profile::Aes128Gcm);
+    for n in 0..20 {
+        let (_, datagram) = world.send(&[n; 100]);
+        if n % 2 == 0 {
+            world.receive(&datagram).unwrap();
+        }
+    }
+    world.receiver.advance(world.now + Duration::from_millis(1_020));
+    assert!(world.receiver.path().ingress_loss.is_some_and(|loss| loss > 0.3));
+    world.receiver.advance(world.now + Duration::from_millis(2_100));
+    assert_eq!(world.receiver.path().ingress_loss, Some(0.0));
 }

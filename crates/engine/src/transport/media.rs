@@ -34,7 +34,9 @@ impl Transport {
         let mut agreed = Negotiated::default();
         agreed.declare(remote);
         for mid in remote.lines().filter_map(|line| line.strip_prefix("a=mid:")) {
-            if let Some(media) = self.rtc.media(negotiate::mid(mid.trim_end().into())) {
+            let mid = Mid::from(mid.trim_end());
+            if let Some(media) = self.rtc.media(negotiate::mid(mid)) {
+                agreed.mids.push(mid);
                 agreed.ids.merge(&ids(media.remote_extmap()));
             }
         }

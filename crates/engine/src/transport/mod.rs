@@ -154,8 +154,10 @@ pub(crate) struct Transport {
     to_open: Vec<DataChannel>,
     rtx_video: usize,
     rtx_audio: usize,
-    /// The time that it was told last.
+    /// The time of the last call.
     now: Instant,
+    /// The time that str0m was told last.
+    told: Instant,
     /// str0m may have something to say.
     fed: bool,
     /// When str0m wants to be told the time.
@@ -205,6 +207,7 @@ impl Transport {
             rtx_video: limits.rtx_video_packets,
             rtx_audio: limits.rtx_audio_packets,
             now,
+            told: now,
             fed: true,
             due: now,
         })
@@ -235,7 +238,7 @@ impl Transport {
             datagram.contents,
         )
         .map_err(|e| Refused(e.to_string()))?;
-        self.fed = true;
+        (self.fed, self.told) = (true, now);
         self.rtc.handle_input(Input::Receive(now, received)).map_err(|e| Refused(e.to_string()))?;
         self.ask_route(datagram);
         Ok(())
@@ -255,10 +258,15 @@ impl Transport {
         self.now = now;
         self.media.advance(now);
         if self.due <= now {
-            self.fed = true;
+            (self.fed, self.told) = (true, now);
             self.rtc.handle_input(Input::Timeout(now)).map_err(|e| Refused(e.to_string()))?;
         }
         Ok(())
+    }
+
+    /// Whether str0m may have something to say.
+    pub(crate) fn is_fed(&self) -> bool {
+        self.fed
     }
 
     pub(crate) fn is_alive(&self) -> bool {
@@ -280,7 +288,7 @@ impl Transport {
                 Output::Timeout(at) => {
                     self.fed = false;
                     let patience = if self.rtc.is_connected() { SHORTLY } else { EXACT };
-                    self.due = at.max(self.now + patience);
+                    self.due = at.max(self.told + patience);
                 }
                 // str0m's own word on media is for finding out where it would go.
                 Output::Transmit(transmit) if is_media(&transmit.contents) => {
@@ -342,6 +350,8 @@ impl Transport {
     /// Sends a data message. `Ok(false)` if the transport's buffer is full.
     pub(crate) fn send_data(&mut self, channel: Channel, binary: bool, data: &[u8]) -> Result<bool, Refused> {
         self.fed = true;
+        // What it sends, it dates by the time that it was told.
+        self.due = self.told;
         let Some(mut open) = self.rtc.channel(channel) else {
             return Err(Refused("the channel is not open".into()));
         };

@@ -48,9 +48,8 @@ impl Transport {
 
     /// A check that came by another way than media goes may have moved the route. str0m does not tell, but by what it would send.
     pub(super) fn ask_route(&mut self, datagram: &Datagram<'_>) {
-        let goes = self
-            .route
-            .is_some_and(|route| (route.protocol, route.destination) == (datagram.protocol, datagram.source));
+        let came = (datagram.protocol, datagram.destination, datagram.source);
+        let goes = self.route.is_some_and(|route| (route.protocol, route.source, route.destination) == came);
         if !goes && self.rtc.is_connected() {
             self.ask_route_always();
         }
