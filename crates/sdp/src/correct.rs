@@ -173,10 +173,13 @@ fn name_streams(parsed: &mut SessionDescription) {
     }
 }
 
-/// Moves RED before the codec it carries, or cuts it.
+/// Moves RED before the codec it carries, or cuts it together with what repairs it.
 fn set_red(media: &mut MediaDescription, wanted: bool) {
     let codecs = codec::codecs(media);
-    let mut kept: Vec<u8> = codecs.iter().filter(|c| c.name != "red").map(|c| c.payload_type).collect();
+    let is_red = |pt: u8| codecs.iter().any(|c| c.payload_type == pt && c.name == "red");
+    let repairs_red = |c: &codec::Codec| c.name == "rtx" && c.carries().is_some_and(is_red);
+    let others = codecs.iter().filter(|c| c.name != "red" && (wanted || !repairs_red(c)));
+    let mut kept: Vec<u8> = others.map(|c| c.payload_type).collect();
     if kept.len() == codecs.len() {
         return;
     }

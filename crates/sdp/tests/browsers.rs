@@ -107,6 +107,16 @@ fn red_goes_in_front_of_opus_when_wanted() {
 }
 
 #[test]
+fn red_that_is_not_wanted_goes_with_what_repairs_it() {
+    let text = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\nm=video 9 UDP/TLS/RTP/SAVPF 96 97 118 119\r\n\
+                c=IN IP4 0.0.0.0\r\na=mid:0\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\n\
+                a=fmtp:97 apt=96\r\na=rtpmap:118 red/90000\r\na=rtpmap:119 rtx/90000\r\na=fmtp:119 apt=118\r\n";
+    let once = corrected(text, &[("0", Role::Receive(ReceivePolicy::default()))], Role::Keep);
+    let left: Vec<_> = parsed(&once).section("0").unwrap().codecs.iter().map(|c| c.payload_type).collect();
+    assert_eq!(left, [96, 97]);
+}
+
+#[test]
 fn only_one_codec_is_left_when_only_one_will_do() {
     let text = data!("chromium-publish-answer-stack");
     let only = corrected(text, &[("2", receive(CodecPolicy::Only(names(&["h264"]))))], Role::Keep);
