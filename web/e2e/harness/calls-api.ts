@@ -59,6 +59,13 @@ export class CallsApi {
     return (await this.#call<{ records: CallRecord[] }>('ListRecords', { userId })).records;
   }
 
+  /** Once the service listens. */
+  ready(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#client.waitForReady(Date.now() + DEADLINE_MS, (error) => (error ? reject(error) : resolve()));
+    });
+  }
+
   close(): void {
     this.#client.close();
   }
@@ -76,6 +83,7 @@ export class CallsApi {
 
 /** A device without a browser, as the product's backend lets it in. */
 export async function connectDevice(url: string, api: CallsApi, userId: string, deviceId = 'phone'): Promise<CallsClient> {
+  await api.ready();
   let token = await api.deviceToken(userId, deviceId);
   const client = new CallsClient({
     url,
