@@ -65,7 +65,11 @@ impl Media {
                     media.format = *format;
                 }
                 let number = media.number(index);
-                self.note_missing(header.ssrc);
+                if media.format.nack
+                    && let Some(at) = media.missing.deadline()
+                {
+                    self.due.expect_request(at);
+                }
                 self.emit_packet(now, (mid, rid), header, header.payload_type, number, payload);
             }
             Role::Repair => {
@@ -121,17 +125,6 @@ impl Media {
             received: now,
             extensions: Extensions { level: header.level, orientation: header.orientation },
         }));
-    }
-
-    fn note_missing(&mut self, ssrc: u32) {
-        let Some(Role::Media(media)) = self.incoming.get_mut(ssrc).map(|stream| &mut stream.role) else {
-            return;
-        };
-        if media.format.nack
-            && let Some(at) = media.missing.deadline()
-        {
-            self.due.expect_request(at);
-        }
     }
 }
 
