@@ -84,7 +84,7 @@ pub struct Estimator {
 }
 
 impl Estimator {
-    /// An estimator that believes in `initial` until the path says otherwise. Limits are the default ones.
+    /// An estimator that believes in `initial` until the path says otherwise.
     pub fn new(now: Instant, initial: Bitrate) -> Self {
         let mut new = Estimator {
             epoch: now,
@@ -106,12 +106,6 @@ impl Estimator {
         };
         new.keep_within_limits();
         new
-    }
-
-    /// Other limits, from now on. Limits that cross count as `max` alone.
-    pub fn set_limits(&mut self, limits: Limits) {
-        self.limits = Limits { min: limits.min.min(limits.max), max: limits.max };
-        self.keep_within_limits();
     }
 
     /// A packet of `size` bytes leaves (on the wire, without UDP and IP): returns the transport-wide sequence number that it
