@@ -186,7 +186,7 @@ impl Shard {
         if let Some(mut egress) = egress {
             egress.switcher.set_target(None);
             if let Some(section) = session.sections.get_mut(egress.mid) {
-                section.spare = Some(egress);
+                section.spare = Some(Box::new(egress));
             }
         }
     }
@@ -216,7 +216,7 @@ impl Shard {
             subscription.egress = match spare {
                 Some(mut egress) => {
                     egress.new_source(codec);
-                    Some(egress)
+                    Some(*egress)
                 }
                 None => session.transport.out_stream(mid).map(|stream| {
                     // Half of the range: a receiver that misses the first packets must not see a wrap-around.

@@ -347,7 +347,7 @@ fn commit(session: &mut Session, assignments: Vec<Assignment>) -> Vec<Publicatio
         {
             egress.switcher.set_target(None);
             subscription.paused = Some(PauseReason::NotNegotiated);
-            section.spare = Some(egress);
+            section.spare = Some(Box::new(egress));
         }
         section.used = assignment.used;
         section.peer_receives = assignment.peer_receives;

@@ -37,8 +37,8 @@ pub(crate) struct Section {
     pub(crate) track: String,
     /// The peer's layers, where it sends simulcast.
     pub(crate) rids: Vec<Rid>,
-    /// The outgoing stream of the last owner: the next one goes on with its numbers.
-    pub(crate) spare: Option<Egress>,
+    /// The outgoing stream of the last owner: the next one goes on with its numbers. Boxed: few sections have one, and it is large.
+    pub(crate) spare: Option<Box<Egress>>,
 }
 
 impl Section {

@@ -5,7 +5,10 @@
 //! sessions would stay until morning: after sixty calls of two had ended, 15 of 31 MiB. So each thread that lives long is asked
 //! to look, by [`give_back`] when it is known that much has ended, or by [`give_back_at_times`] whenever it goes to sleep.
 //!
-//! The one crate of the workspace with `unsafe` code: the allocator's crate has no safe name for this function.
+//! What is written in C (aws-lc, for handshakes) allocates by the C library, whose arenas keep what was freed too: the trim of glibc
+//! gives that back. It looks through the arenas of all threads, so only [`give_back`] does it.
+//!
+//! The one crate of the workspace with `unsafe` code: neither function has a safe name.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -19,9 +22,23 @@ thread_local! {
     static LAST: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Gives the free pages of this thread's heap back. Looks at each page of the heap, and makes a system call for each run of pages
-/// that is given back.
+/// Gives the free pages of this thread's heap back, and those of the C library's arenas. Looks at each page of the heap and at the free
+/// blocks of the arenas, and makes a system call for each run of pages that is given back.
 pub fn give_back() {
+    collect();
+    trim();
+}
+
+/// [`give_back`] for this thread's heap alone, unless this thread did so less than a quarter of a second ago.
+pub fn give_back_at_times() {
+    let now = Instant::now();
+    if LAST.get().is_none_or(|last| now.saturating_duration_since(last) >= EVERY) {
+        LAST.set(Some(now));
+        collect();
+    }
+}
+
+fn collect() {
     #[expect(unsafe_code, reason = "a foreign function")]
     // SAFETY: takes no pointer, keeps none, and may be called by any thread at any time: "This function can be used to reduce
     // memory" is all that mimalloc says of it. It frees only blocks that have been freed.
@@ -30,14 +47,17 @@ pub fn give_back() {
     }
 }
 
-/// [`give_back`], unless this thread did so less than a quarter of a second ago.
-pub fn give_back_at_times() {
-    let now = Instant::now();
-    if LAST.get().is_none_or(|last| now.saturating_duration_since(last) >= EVERY) {
-        LAST.set(Some(now));
-        give_back();
-    }
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn trim() {
+    #[expect(unsafe_code, reason = "a foreign function")]
+    // SAFETY: takes no pointer, and may be called by any thread at any time: "MT-Safe" by malloc_trim(3). It gives back whole pages of
+    // blocks that have been freed.
+    let _something_was_given_back = unsafe { libc::malloc_trim(0) };
 }
+
+/// Other C libraries have no such function.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn trim() {}
 
 #[cfg(test)]
 mod tests {

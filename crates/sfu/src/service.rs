@@ -107,7 +107,8 @@ impl Sfu for SfuService {
         let call = async {
             let room = convert::room_id(&request.room_id)?;
             let settings = request.settings.map(convert::room_settings);
-            match self.control.put_room(room, request.owner_epoch, request.app_state, settings).await? {
+            let app_state = request.app_state.as_ref().map(convert::kept);
+            match self.control.put_room(room, request.owner_epoch, app_state, settings).await? {
                 Reply::Created(created) => Ok(api::PutRoomResponse { created }),
                 other => Err(unexpected(&other)),
             }
@@ -218,7 +219,7 @@ impl Sfu for SfuService {
                 session: session.clone(),
                 participant: convert::participant_id(&request.participant_id)?,
                 settings: convert::session_settings(request.settings)?,
-                app_state: request.app_state,
+                app_state: request.app_state.as_ref().map(convert::kept),
                 elsewhere: 0,
             };
             match self.control.put_session(room, request.owner_epoch, session, action).await? {

@@ -27,7 +27,7 @@ async fn give_back() -> std::convert::Infallible {
     let threads = tokio::runtime::Handle::current().metrics().num_workers();
     loop {
         ticks.tick().await;
-        sluice_memory::give_back();
+        sluice_memory::give_back_at_times();
         // Something for each to do, after which it goes to sleep again.
         for _ in 0..threads {
             tokio::spawn(tokio::task::yield_now());

@@ -192,7 +192,7 @@ async fn connect(
         .on_upgrade(async move |websocket| {
             let socket = Socket::start(websocket, &limits);
             let Some(arrivals) = arrivals else { return turn_away(socket) };
-            if let Err(returned) = arrivals.send(Arrival { socket, claims, intent }).await {
+            if let Err(returned) = arrivals.send(Box::new(Arrival { socket, claims, intent })).await {
                 turn_away(returned.0.socket);
             }
         })
@@ -200,7 +200,7 @@ async fn connect(
 }
 
 /// `None`: the participant that the client was before is not there.
-type Way = Option<mpsc::Sender<Arrival>>;
+type Way = Option<mpsc::Sender<Box<Arrival>>>;
 
 async fn admit_and_join(
     context: &Arc<Context>,
@@ -226,7 +226,7 @@ async fn enter_to_the_end(
     context: &Arc<Context>,
     claims: &Claims,
     intent: &Intent,
-) -> Result<mpsc::Sender<Arrival>, Refusal> {
+) -> Result<mpsc::Sender<Box<Arrival>>, Refusal> {
     let (context, claims, intent) = (context.clone(), claims.clone(), intent.clone());
     let joining = tokio::spawn(async move { peer::enter(context, &claims, &intent).await });
     joining.await.map_err(|_| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "joining failed"))?

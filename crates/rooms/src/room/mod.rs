@@ -153,8 +153,8 @@ impl News {
 #[derive(Debug, Clone)]
 pub(crate) struct Door {
     pub(crate) notices: mpsc::Sender<Notice>,
-    /// For a client that connects anew.
-    pub(crate) arrivals: mpsc::Sender<crate::dialect::Arrival>,
+    /// For a client that connects anew. Boxed: a channel allocates 32 places at once, which would be 31 KB for each participant.
+    pub(crate) arrivals: mpsc::Sender<Box<crate::dialect::Arrival>>,
 }
 
 /// Somebody who wants in.

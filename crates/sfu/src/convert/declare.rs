@@ -8,7 +8,7 @@ use sluice_engine::model::{
 use sluice_rtp::{Bitrate, Codec, MediaKind};
 use tonic::Status;
 
-use super::invalid;
+use super::{invalid, kept};
 
 /// Layers of a publication at most: more than any encoder makes (three simulcast or nine SVC layers).
 const MAX_LAYERS: usize = 16;
@@ -69,7 +69,7 @@ fn publication(index: usize, publication: api::Publication) -> Result<Publicatio
         opus_dtx: policy.opus_dtx,
         opus_stereo: policy.opus_stereo,
         screen_share: publication.screen_share,
-        app_state: publication.app_state,
+        app_state: kept(&publication.app_state),
     })
 }
 

@@ -12,6 +12,7 @@ pub(crate) use event::event;
 pub(crate) use report::{bindings, missing, room, stats, summary};
 pub(crate) use session::{room_settings, session_settings};
 
+use bytes::Bytes;
 use sluice_engine::CommandError;
 use sluice_engine::id::{InvalidId, ParticipantId, PublicationId, RoomId, SessionId};
 use tonic::Status;
@@ -21,6 +22,12 @@ use crate::shard::CallError;
 /// INVALID_ARGUMENT for a field.
 pub(crate) fn invalid(field: &str, problem: impl std::fmt::Display) -> Status {
     Status::invalid_argument(format!("{field}: {problem}"))
+}
+
+/// Bytes that stay. As they are read from a request they are a slice of it, and hold the whole buffer (8 KiB at least) as long as they
+/// live.
+pub(crate) fn kept(bytes: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(bytes)
 }
 
 pub(crate) fn room_id(text: &str) -> Result<RoomId, Status> {

@@ -8,7 +8,7 @@ use sluice_engine::model::{DataChannel, DataPolicy, Offerer, RoomSettings, Sessi
 use sluice_rtp::Bitrate;
 use tonic::Status;
 
-use super::invalid;
+use super::{invalid, kept};
 
 /// Field numbers of protobuf end here.
 const MAX_FIELD_NUMBER: u32 = (1 << 29) - 1;
@@ -94,7 +94,7 @@ fn data_policy(policy: api::DataPolicy) -> Result<DataPolicy, Status> {
         sequence_field: field_number("settings.data.sequence_field", policy.sequence_field)?,
         open: policy.open.into_iter().enumerate().map(data_channel).collect::<Result<_, _>>()?,
         labels: policy.labels,
-        append: policy.append,
+        append: kept(&policy.append),
         max_message_bytes: some(policy.max_message_bytes).map(|bytes| bytes as usize),
         max_messages_per_second: some(policy.max_messages_per_second),
         queue_bytes: some(policy.queue_bytes).map(|bytes| bytes as usize),

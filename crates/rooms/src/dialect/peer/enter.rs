@@ -49,7 +49,7 @@ pub(crate) async fn enter(
     context: Arc<Context>,
     claims: &Claims,
     intent: &Intent,
-) -> Result<mpsc::Sender<Arrival>, Refusal> {
+) -> Result<mpsc::Sender<Box<Arrival>>, Refusal> {
     let room = match try_enter(context.clone(), claims, intent).await {
         Ok(arrivals) => return Ok(arrivals),
         Err(Failure::Refused(refusal)) => return Err(refusal),
@@ -73,7 +73,7 @@ async fn try_enter(
     context: Arc<Context>,
     claims: &Claims,
     intent: &Intent,
-) -> Result<mpsc::Sender<Arrival>, Failure> {
+) -> Result<mpsc::Sender<Box<Arrival>>, Failure> {
     let participant = participant(claims, intent);
     let (door, mailboxes) = doors();
     let arrivals = door.arrivals.clone();

@@ -99,7 +99,7 @@ struct Rounds {
 /// The channels into a peer's task.
 pub(super) struct Mailboxes {
     pub(super) notices: mpsc::Receiver<Notice>,
-    pub(super) arrivals: mpsc::Receiver<Arrival>,
+    pub(super) arrivals: mpsc::Receiver<Box<Arrival>>,
 }
 
 impl Peer {
@@ -167,7 +167,7 @@ impl Peer {
                     // The room gave us up.
                     None => self.end(Reason::Overloaded),
                 },
-                Some(arrival) = mailboxes.arrivals.recv() => self.arrive(arrival).await,
+                Some(arrival) = mailboxes.arrivals.recv() => self.arrive(*arrival).await,
                 heard = hear(&mut self.signal.socket) => self.heard(heard).await,
                 done = self.steps.next() => self.done(done).await,
                 () = tokio::time::sleep_until(deadline) => self.time_passed(Instant::now()),
