@@ -1,5 +1,7 @@
 // What a participant sends: a picture of one colour that nobody else has, and a tone.
 
+import { audioContext } from './sound.ts';
+
 export type Colour = [red: number, green: number, blue: number];
 
 export interface PictureOptions {
@@ -33,7 +35,7 @@ export function drawPicture({ colour, width, height, framesPerSecond }: PictureO
 
 /** Firefox without a sound card runs no AudioContext; its fake microphone then plays the tone it was started with. */
 export async function playTone(hertz: number): Promise<MediaStreamTrack> {
-  const context = new AudioContext();
+  const context = audioContext();
   const oscillator = new OscillatorNode(context, { frequency: hertz });
   const quieter = new GainNode(context, { gain: 0.3 });
   const output = context.createMediaStreamDestination();
