@@ -15,6 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::time::Instant;
 
+use crate::calls::{Backend, CallsApi};
 use crate::door::{Door, Driver, first_room, room_name, rooms_of};
 use crate::node::{Access, NodeApi, Owner};
 use crate::report::Report;
@@ -64,6 +65,8 @@ pub(crate) struct Run {
     driver: Driver,
     #[command(flatten)]
     node: NodeApi,
+    #[command(flatten)]
+    calls: CallsApi,
     // Last: its heading holds for all that comes after it.
     #[command(flatten)]
     overrides: Overrides,
@@ -79,6 +82,15 @@ impl Run {
         let scenario = source.read(&self.overrides)?;
         let node = (self.driver == Driver::Node).then_some(&self.node);
         preflight::check(server, node, &scenario, self.processes.into()).await?;
+        if scenario.calls.is_some() {
+            if node.is_some() {
+                bail!(
+                    "`{}` makes calls, which go through room management: leave out --driver node",
+                    self.scenario
+                );
+            }
+            Backend::connect(&self.calls, "preflight".into()).await?;
+        }
         writable(self.report.as_deref())?;
         let yardstick = self.ideal.then(ideal::program).transpose()?;
         if yardstick.is_some() && server.server_pid.is_none() {
@@ -164,12 +176,13 @@ impl Run {
     ) -> anyhow::Result<(Record, usize)> {
         let seats = plan(scenario);
         let total = seats.len();
-        let mut shares = divide(&seats, scenario.rooms, self.processes.into());
+        let mut shares = divide(&seats, scenario, self.processes.into());
         shares.retain(|share| !share.is_empty());
         let url = access.as_ref().map_or(&server.url, |access| &access.api.node).clone();
         let assignments = shares.into_iter().map(|seats| Assignment {
             server: server.clone(),
             node: access.clone(),
+            calls: scenario.calls.is_some().then(|| self.calls.clone()),
             scenario: scenario.clone(),
             seats,
             run: run.into(),
@@ -316,7 +329,9 @@ impl<'a> Course<'a> {
             if self.window.is_some() || !all_tried {
                 continue;
             }
-            if people.present == 0 && self.scenario.groups.iter().all(|group| group.stay.is_none()) {
+            let come_and_go = self.scenario.calls.is_some()
+                || self.scenario.groups.iter().any(|group| group.stay.is_some());
+            if people.present == 0 && !come_and_go {
                 self.progress.finish();
                 fleet.stop()?;
                 let first = self.merge.first_failure().unwrap_or("no reason was told").to_owned();

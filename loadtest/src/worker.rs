@@ -1,6 +1,7 @@
 //! A process that carries a share of the load. The coordinator starts it and talks to it, see [`messages`].
 mod floor;
 mod freeze;
+mod line;
 pub(crate) mod messages;
 mod participant;
 mod receiver;
@@ -18,8 +19,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::Backend;
 use crate::door::Door;
 use floor::Floor;
+use line::{Exchange, Line};
 use messages::{Assignment, Order, Told};
 use seat::Context;
 use tally::Tally;
@@ -59,8 +62,15 @@ async fn work(
 ) -> anyhow::Result<()> {
     // Ctrl-C reaches every process of the terminal; the coordinator decides what it means.
     tokio::spawn(async { while tokio::signal::ctrl_c().await.is_ok() {} });
-    let Assignment { server, node, scenario, seats, run, light, threads } = assignment;
+    let Assignment { server, node, calls, scenario, seats, run, light, threads } = assignment;
     let door = Door::open(&server, node.as_ref()).await?;
+    let exchange = match (&scenario.calls, calls) {
+        (Some(calls), Some(api)) => {
+            let backend = Backend::connect(&api, run.clone()).await?;
+            Some(Arc::new(Exchange { backend, url: server.url.clone(), calls: calls.clone() }))
+        }
+        _ => None,
+    };
     told.send(Told::Ready)?;
     let Some(Order::Go { epoch_us }) = inbox.recv().await else { bail!("no order to go") };
     let since_unix = Duration::from_micros(epoch_us);
@@ -84,8 +94,17 @@ async fn work(
         stop: stop.clone(),
     });
     let mut filled = JoinSet::new();
-    for (id, seat) in seats.into_iter().enumerate() {
-        filled.spawn(context.clone().fill(seat, id));
+    match exchange {
+        Some(exchange) => {
+            for line in Line::all(seats) {
+                filled.spawn(context.clone().use_line(line, exchange.clone()));
+            }
+        }
+        None => {
+            for (id, seat) in seats.into_iter().enumerate() {
+                filled.spawn(context.clone().fill(seat, id));
+            }
+        }
     }
     drop(context);
 

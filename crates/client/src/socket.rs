@@ -35,6 +35,9 @@ pub(crate) struct Socket {
 impl Socket {
     pub(crate) async fn bind(ip: IpAddr, network: Option<&Network>) -> anyhow::Result<Self> {
         let io = UdpSocket::bind(SocketAddr::new(ip, 0)).await.context("no UDP socket")?;
+        // Until the runtime has heard of the socket it takes it for full, and the first connectivity check would be lost: the next
+        // one comes a quarter of a second later.
+        io.writable().await.context("the socket cannot be written to")?;
         let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
         let local = io.local_addr()?;
         let (up, down) = (network.and_then(Network::up), network.and_then(Network::down));

@@ -132,6 +132,11 @@ pub(crate) struct DevFlags {
     #[arg(long, value_name = "IP")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     advertise: Vec<IpAddr>,
+    /// Leave out the messaging product of the demonstration, which lets only its own people call each other: for loads through the
+    /// calls API, or a product of your own
+    #[arg(long)]
+    #[serde(skip_serializing_if = "is_false")]
+    without_messenger: bool,
     /// Serve the development key on addresses that other machines reach: anybody who reaches them may join any room
     #[arg(long)]
     #[serde(skip_serializing_if = "is_false")]

@@ -43,8 +43,11 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     let mut rooms = rooms_part(settings, http, calls_address, secret.clone());
     let data = (!settings.data_dir.is_empty()).then(|| PathBuf::from(&settings.data_dir));
     let api = (reachable(calls_address), secret.clone());
-    let wiring = demo::Wiring::new(api, reachable(http), data, addresses(settings));
-    wiring.point_at_demo(&mut rooms.calls);
+    let wiring = (!settings.without_messenger)
+        .then(|| demo::Wiring::new(api, reachable(http), data, addresses(settings)));
+    if let Some(wiring) = &wiring {
+        wiring.point_at_demo(&mut rooms.calls);
+    }
     let store = halves::open_store(&rooms, "dev.data_dir")?;
     let node = halves::start_node(&sfu_part(settings, secret)).await?;
     rooms.node = format!("http://{}", reachable(node.grpc_address()));
@@ -63,9 +66,11 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         unique: || random_text(6),
         origins: Origins::new(addresses(settings)),
     };
-    let demo = wiring.start()?;
-    let routes =
-        page::routes().merge(demo.routes()).merge(token::routes(desk)).merge(observe::routes(metrics));
+    let demo = wiring.map(|wiring| wiring.start()).transpose()?;
+    let mut routes = page::routes().merge(token::routes(desk)).merge(observe::routes(metrics));
+    if let Some(demo) = &demo {
+        routes = routes.merge(demo.routes());
+    }
     greet(settings, http, node.grpc_address(), calls_address);
     let doors = Doors { http: listener, calls: Some(calls) };
 
@@ -84,9 +89,14 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         rooms_stop.cancel();
         forwarded
     };
+    let demonstrating = async {
+        if let Some(demo) = demo {
+            demo.run_until(demo_stop.clone()).await;
+        }
+    };
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
     stop::within(deadline, stop, async {
-        let (served, forwarded, ()) = tokio::join!(serving, forwarding, demo.run_until(demo_stop.clone()));
+        let (served, forwarded, ()) = tokio::join!(serving, forwarding, demonstrating);
         served.and(forwarded)
     })
     .await

@@ -62,6 +62,8 @@ pub(crate) struct Dev {
     pub(crate) calls_grpc_port: u16,
     /// Where calls and events are kept; empty: in memory.
     pub(crate) data_dir: String,
+    /// Leaves out the messaging product, and with it the hook that says who may call whom.
+    pub(crate) without_messenger: bool,
     pub(crate) shards: u16,
     #[serde(deserialize_with = "list")]
     pub(crate) advertise: Vec<IpAddr>,
@@ -135,6 +137,7 @@ impl Default for Dev {
             grpc_token: Secret::default(),
             calls_grpc_port: 7884,
             data_dir: DATA_DIR.into(),
+            without_messenger: false,
             shards: 1,
             advertise: Vec::new(),
             allow_dev_key_anywhere: false,

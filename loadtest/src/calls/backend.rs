@@ -1,12 +1,12 @@
 //! The product's backend: creates, cancels and ends calls over gRPC.
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use sluice_api::calls::v1 as api;
 use sluice_api::calls::v1::calls_client::CallsClient;
-use tonic::Status;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 use super::CallsApi;
 use crate::bearer::Bearer;
@@ -18,13 +18,13 @@ pub(crate) struct Backend {
     clients: Vec<Client>,
     next: AtomicUsize,
     /// Makes the ids of this run differ from those of earlier runs.
-    pub(crate) run: String,
+    pub(super) run: String,
 }
 
 impl Backend {
     /// # Errors
-    /// If the API cannot be reached.
-    pub(crate) async fn connect(settings: &CallsApi) -> anyhow::Result<Self> {
+    /// If the API cannot be reached, or does not take the token.
+    pub(crate) async fn connect(settings: &CallsApi, run: String) -> anyhow::Result<Self> {
         let bearer = Bearer::new(&settings.grpc_token)
             .context("--grpc-token holds letters that no header may hold")?;
         let mut clients = Vec::new();
@@ -36,7 +36,31 @@ impl Backend {
                 })?;
             clients.push(CallsClient::with_interceptor(channel, bearer.clone()));
         }
-        Ok(Self { clients, next: AtomicUsize::new(0), run: crate::server::now().as_millis().to_string() })
+        let backend = Self { clients, next: AtomicUsize::new(0), run };
+        backend.check().await?;
+        Ok(backend)
+    }
+
+    /// [`Backend::connect`], with ids that are drawn from the clock.
+    pub(super) async fn connect_now(settings: &CallsApi) -> anyhow::Result<Self> {
+        Self::connect(settings, crate::server::now().as_millis().to_string()).await
+    }
+
+    /// Asks for something that is not there: what matters is whether we may ask.
+    async fn check(&self) -> anyhow::Result<()> {
+        match self
+            .client()
+            .list_calls(api::ListCallsRequest { user_id: "preflight".into(), ..Default::default() })
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(status) if status.code() == Code::Unauthenticated => {
+                bail!(
+                    "the calls API does not take the token: give its own with --grpc-token or as SLUICE_CALLS_TOKEN; `sluice dev` has the one of SLUICE_DEV_GRPC_TOKEN"
+                )
+            }
+            Err(status) => Err(status).context("the calls API does not answer"),
+        }
     }
 
     fn client(&self) -> Client {
@@ -55,11 +79,16 @@ impl Backend {
         Ok(self.client().create_device_token(request).await?.into_inner().token)
     }
 
-    /// A direct audio call; its id.
-    pub(crate) async fn create(&self, number: usize, caller: &str, callee: &str) -> Result<String, Status> {
+    /// A direct audio call: its id, and the caller's way into its room. `name` is of this call alone within the run.
+    pub(crate) async fn create(
+        &self,
+        name: &str,
+        caller: &str,
+        callee: &str,
+    ) -> Result<(String, Option<api::MediaAccess>), Status> {
         let party = api::Party { user_id: caller.into(), device_id: "load".into(), handle: caller.into() };
         let request = api::CreateCallRequest {
-            request_id: format!("{}-{number}", self.run),
+            request_id: format!("{}-{name}", self.run),
             caller: Some(party),
             callees: vec![api::Callee { user_id: callee.into(), handle: callee.into() }],
             kind: api::CallKind::Direct.into(),
@@ -67,7 +96,8 @@ impl Backend {
             ..Default::default()
         };
         let answer = self.client().create_call(request).await?.into_inner();
-        answer.call.map(|call| call.call_id).ok_or_else(|| Status::internal("the answer holds no call"))
+        let call = answer.call.ok_or_else(|| Status::internal("the answer holds no call"))?;
+        Ok((call.call_id, answer.media))
     }
 
     pub(crate) async fn cancel(&self, call: &str, caller: &str) -> Result<(), Status> {

@@ -27,7 +27,9 @@ impl Device {
         if let MaybeTlsStream::Plain(stream) = socket.get_ref() {
             stream.set_nodelay(true)?;
         }
-        let mut device = Self { socket, sent: 0 };
+        // The ids of a device's requests are its own for ever, so a connection goes on above those of earlier ones.
+        let sent = u64::try_from(crate::server::now().as_millis()).unwrap_or(0);
+        let mut device = Self { socket, sent };
         match device.hear().await? {
             Heard::Snapshot(_) => Ok(device),
             other => bail!("the first message is not a snapshot but {other:?}"),
@@ -74,7 +76,7 @@ impl Device {
     }
 
     /// Accepts, and waits for the way into the room.
-    pub(crate) async fn accept(&mut self, call: &str) -> anyhow::Result<Instant> {
+    pub(crate) async fn accept(&mut self, call: &str) -> anyhow::Result<(api::MediaAccess, Instant)> {
         let id = self.say(Request::Accept(Accept { call_id: call.into(), audio_only: false })).await?;
         let reply = |heard| match heard {
             Heard::Reply(reply) if reply.id == id => Some(reply),
@@ -88,7 +90,7 @@ impl Device {
         if media.token.is_empty() {
             bail!("the answer to an accept holds an empty token");
         }
-        Ok(at)
+        Ok((media, at))
     }
 
     async fn say(&mut self, request: Request) -> anyhow::Result<String> {

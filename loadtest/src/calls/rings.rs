@@ -79,7 +79,7 @@ impl Book {
 
 impl Rings {
     pub(crate) async fn run(self, server: &Server) -> anyhow::Result<RingsFindings> {
-        let backend = Arc::new(Backend::connect(&self.api).await?);
+        let backend = Arc::new(Backend::connect_now(&self.api).await?);
         let devices = connect(self.devices, 32, |index| {
             let (backend, url) = (backend.clone(), server.url.clone());
             async move {
@@ -121,7 +121,7 @@ impl Rings {
             calls.spawn(async move {
                 let caller = format!("caller-{}-{number}", backend.run);
                 let created = Instant::now();
-                let call = backend.create(number, &caller, &callee).await?;
+                let (call, _) = backend.create(&number.to_string(), &caller, &callee).await?;
                 book.note(&call, |times| times.created = Some(created));
                 tokio::time::sleep_until((created + wait).into()).await;
                 book.note(&call, |times| times.cancelled = Some(Instant::now()));

@@ -85,7 +85,7 @@ struct Work {
 impl Setups {
     pub(crate) async fn run(self, server: &Server) -> anyhow::Result<SetupsFindings> {
         let work = Arc::new(Work {
-            backend: Backend::connect(&self.api).await?,
+            backend: Backend::connect_now(&self.api).await?,
             starts: Semaphore::new(0),
             number: AtomicUsize::new(0),
             total: self.rate as usize * self.seconds as usize,
@@ -250,13 +250,14 @@ async fn set_up(work: &Work, number: usize, index: usize, device: &mut Device) -
         Heard::Ring(ring) if ring.caller_user_id == caller => Some(ring.call_id),
         _ => None,
     });
-    let (created, rung) = tokio::join!(work.backend.create(number, &caller, &callee), ring);
-    let call = created.context("create")?;
+    let name = number.to_string();
+    let (created, rung) = tokio::join!(work.backend.create(&name, &caller, &callee), ring);
+    let (call, _) = created.context("create")?;
     let (rung, rung_at) = rung?;
     anyhow::ensure!(rung == call, "the ring is of {rung}, the call is {call}");
     device.acknowledge(&call).await?;
     let accepting = Instant::now();
-    let accepted = device.accept(&call).await?;
+    let (_, accepted) = device.accept(&call).await?;
     work.backend.end(&call).await.context("end")?;
     Ok(Times { call, ring: rung_at - began, accept: accepted - accepting, whole: began.elapsed() })
 }

@@ -69,6 +69,10 @@ pub(crate) struct Times {
     pub(crate) first_media: Summary,
     pub(crate) key_frame_wait: Summary,
     pub(crate) layer_switch: Summary,
+    /// Of calls, if the scenario makes some.
+    pub(crate) ring: Summary,
+    pub(crate) accept: Summary,
+    pub(crate) cancel: Summary,
 }
 
 #[derive(Debug, Serialize)]
@@ -204,6 +208,9 @@ pub(super) fn times(record: &Record) -> (Times, Bins) {
         first_media: whole.first_media.summary(),
         key_frame_wait: whole.key_frame_wait.summary(),
         layer_switch: inside.layer_switch.summary(),
+        ring: inside.calls.ring.summary(),
+        accept: inside.calls.accept.summary(),
+        cancel: inside.calls.cancel.summary(),
     };
     (times, bins)
 }

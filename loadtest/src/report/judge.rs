@@ -49,6 +49,8 @@ pub(super) fn judge(
         ("first_media_p99", thresholds.first_media_p99, &times.first_media),
         ("key_frame_wait_p99", thresholds.key_frame_wait_p99, &times.key_frame_wait),
         ("layer_switch_p99", thresholds.layer_switch_p99, &times.layer_switch),
+        ("ring_p99", thresholds.ring_p99, &times.ring),
+        ("accept_p99", thresholds.accept_p99, &times.accept),
     ] {
         verdicts.extend(most.map(|most| time(name, most, found)));
     }

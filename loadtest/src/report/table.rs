@@ -3,7 +3,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::Report;
-use super::figures::Impaired;
+use super::figures::{Impaired, Times};
 use crate::latency::Summary;
 
 /// Prints everything that people look for first.
@@ -87,6 +87,19 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    let Times { ring, accept, cancel, .. } = &report.times;
+    if ring.count > 0 {
+        rows.push((
+            "calls",
+            format!(
+                "{:.1} a second: {} rang, {} were accepted, {} were cancelled",
+                ring.count as f64 / report.seconds,
+                thousands(ring.count as f64),
+                thousands(accept.count as f64),
+                thousands(cancel.count as f64)
+            ),
+        ));
+    }
     if media.layer_switches > 0 {
         rows.push(("layer switches", media.layer_switches.to_string()));
     }
@@ -158,6 +171,9 @@ pub(super) fn summaries(report: &Report) -> Vec<(&'static str, Summary)> {
         ("first media", times.first_media),
         ("key-frame wait", times.key_frame_wait),
         ("layer switch", times.layer_switch),
+        ("call created to ring", times.ring),
+        ("accept to token", times.accept),
+        ("cancel to silence", times.cancel),
     ];
     all.into_iter().filter(|(_, summary)| summary.count > 0).collect()
 }

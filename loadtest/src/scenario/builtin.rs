@@ -7,7 +7,7 @@ use super::file::Scenario;
 use super::overrides::Overrides;
 
 /// Name and text of each, in the order in which they are listed.
-pub(crate) const BUILT_IN: [(&str, &str); 8] = [
+pub(crate) const BUILT_IN: [(&str, &str); 9] = [
     ("fanout", include_str!("builtin/fanout.toml")),
     ("meeting", include_str!("builtin/meeting.toml")),
     ("pairs", include_str!("builtin/pairs.toml")),
@@ -15,6 +15,7 @@ pub(crate) const BUILT_IN: [(&str, &str); 8] = [
     ("webinar", include_str!("builtin/webinar.toml")),
     ("churn", include_str!("builtin/churn.toml")),
     ("layers", include_str!("builtin/layers.toml")),
+    ("calls", include_str!("builtin/calls.toml")),
     ("lossy", include_str!("builtin/lossy.toml")),
 ];
 
@@ -71,8 +72,8 @@ mod tests {
     }
 
     #[test]
-    fn all_but_pairs_grow_with_participants_in_each_room() {
-        for (name, _) in BUILT_IN.into_iter().filter(|(name, _)| *name != "pairs") {
+    fn all_but_those_of_two_grow_with_participants_in_each_room() {
+        for (name, _) in BUILT_IN.into_iter().filter(|(name, _)| !["pairs", "calls"].contains(name)) {
             let overrides = Overrides { participants: Some(33), ..Overrides::default() };
             let scenario = Source::find(name).unwrap().read(&overrides).unwrap();
             assert_eq!(scenario.total(), 33 * scenario.rooms, "{name}");

@@ -5,6 +5,7 @@ use anyhow::{bail, ensure};
 use serde::{Deserialize, Serialize};
 use sluice_client::{AudioShape, Dtx, LayerShape, VideoShape};
 
+use super::calls::Calls;
 use super::network::Network;
 use super::units::{Rate, Size};
 
@@ -38,6 +39,9 @@ pub(crate) struct Scenario {
     /// Between the last join and the measurement.
     #[serde(with = "humantime_serde", default = "two_seconds")]
     pub(crate) settle: Duration,
+    /// People call each other through the calls API instead of coming into rooms by themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) calls: Option<Calls>,
     /// Who comes.
     pub(crate) groups: Vec<Group>,
     /// What decides the exit code.
@@ -162,6 +166,12 @@ pub(crate) struct Thresholds {
     pub(crate) key_frame_wait_p99: Option<Duration>,
     #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
     pub(crate) layer_switch_p99: Option<Duration>,
+    /// From the request to create a call until the other's device rings.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ring_p99: Option<Duration>,
+    /// From accepting a call until the way into its room is there.
+    #[serde(with = "humantime_serde", default, skip_serializing_if = "Option::is_none")]
+    pub(crate) accept_p99: Option<Duration>,
     /// Freezes of all receivers together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) freezes: Option<u64>,
@@ -239,6 +249,9 @@ impl Scenario {
                 "two groups are named `{name}`"
             );
             group.check().map_err(|error| error.context(format!("group `{name}`")))?;
+        }
+        if let Some(calls) = &self.calls {
+            calls.check(&self.groups)?;
         }
         self.thresholds.check()
     }

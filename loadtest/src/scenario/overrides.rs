@@ -96,7 +96,7 @@ fn replace(table: &mut Table, field: &str, value: Value) -> anyhow::Result<()> {
     if let Some(first) = steps.next() {
         here = match group(here, first)? {
             Some(_) => group(here, first)?.context("the group is there")?,
-            None if first == "thresholds" => section(here, first)?,
+            None if ["thresholds", "calls"].contains(&first) => section(here, first)?,
             None => bail!("there is no group `{first}`; the groups are {}", names(here).join(", ")),
         };
     }

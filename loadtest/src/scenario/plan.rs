@@ -49,12 +49,13 @@ pub(crate) fn plan(scenario: &Scenario) -> Vec<Seat> {
     seats
 }
 
-/// Divides seats among workers: whole rooms if there are enough, else participants in turn.
-pub(crate) fn divide(seats: &[Seat], rooms: usize, workers: usize) -> Vec<Vec<Seat>> {
+/// Divides seats among workers: whole rooms if there are enough, or if two people call each other; else participants in turn.
+pub(crate) fn divide(seats: &[Seat], scenario: &Scenario, workers: usize) -> Vec<Vec<Seat>> {
     let mut shares = vec![Vec::new(); workers.max(1)];
     let count = shares.len();
+    let whole = scenario.rooms >= count || scenario.calls.is_some();
     for (index, seat) in seats.iter().enumerate() {
-        let turn = if rooms >= count { seat.room } else { index };
+        let turn = if whole { seat.room } else { index };
         shares[turn % count].push(*seat);
     }
     shares
@@ -86,13 +87,20 @@ mod tests {
 
     #[test]
     fn rooms_stay_whole_where_there_are_enough_of_them() {
-        let seats = plan(&scenario("rooms = 4\n[[groups]]\nname = \"a\"\ncount = 2\n"));
-        let shares = divide(&seats, 4, 2);
+        let four = scenario("rooms = 4\n[[groups]]\nname = \"a\"\ncount = 2\n");
+        let seats = plan(&four);
+        let shares = divide(&seats, &four, 2);
         assert!(shares.iter().all(|share| share.len() == 4));
         assert!(shares[0].iter().all(|seat| seat.room % 2 == 0));
         // One large room is shared.
-        let seats = plan(&scenario("[[groups]]\nname = \"a\"\ncount = 5\n"));
-        let sizes: Vec<_> = divide(&seats, 1, 2).iter().map(Vec::len).collect();
+        let one = scenario("[[groups]]\nname = \"a\"\ncount = 5\n");
+        let sizes: Vec<_> = divide(&plan(&one), &one, 2).iter().map(Vec::len).collect();
         assert_eq!(sizes, [3, 2]);
+        // But for two who call each other.
+        let pair =
+            "rooms = 1\n[calls]\n[[groups]]\nname = \"a\"\ncount = 1\n[[groups]]\nname = \"b\"\ncount = 1\n";
+        let pair = scenario(pair);
+        let sizes: Vec<_> = divide(&plan(&pair), &pair, 2).iter().map(Vec::len).collect();
+        assert_eq!(sizes, [2, 0]);
     }
 }

@@ -162,6 +162,7 @@ impl Floor {
         second.times.video_latency = seen.video_latency;
         second.times.key_frame_wait = seen.key_frame_wait;
         second.times.layer_switch = seen.layer_switch;
+        second.times.calls = seen.calls;
         second.media.freezes = seen.freezes;
         second.media.frozen_us = seen.frozen_us;
         if let Ok(now) = Sample::of_self() {

@@ -2,6 +2,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::second::Second;
+use crate::calls::CallsApi;
 use crate::node::Access;
 use crate::scenario::{Scenario, Seat};
 use crate::server::Server;
@@ -23,6 +24,8 @@ pub(crate) struct Assignment {
     pub(crate) server: Server,
     /// The way to the node, if the load goes straight to it.
     pub(crate) node: Option<Access>,
+    /// The way to the calls API, if the scenario makes calls.
+    pub(crate) calls: Option<CallsApi>,
     pub(crate) scenario: Scenario,
     pub(crate) seats: Vec<Seat>,
     /// Makes the rooms of this run differ from those of earlier runs.

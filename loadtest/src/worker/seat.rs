@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rand::RngExt as _;
-use sluice_client::{Options, Plane};
+use sluice_client::{Client, Options, Plane};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -52,10 +52,7 @@ impl Context {
             }
             if !failed {
                 match group.stay {
-                    Some(stay) => {
-                        let stay = stay.mul_f64(rand::rng().random_range(0.5..1.5));
-                        self.wait_until(Instant::now() + stay).await;
-                    }
+                    Some(stay) => self.wait_until(Instant::now() + about(stay)).await,
                     None => self.stop.cancelled().await,
                 }
                 self.leave(id).await;
@@ -76,6 +73,19 @@ impl Context {
             visit => format!("{}-{}-again-{visit}", group.name, seat.member),
         };
         let who = format!("{identity} of {room}");
+        let joining = |options| self.door.join(&room, &identity, options);
+        self.enter(seat, id, visit, joining).await.with_context(|| who)
+    }
+
+    /// Joins by whatever way, and sends what the group sends.
+    pub(super) async fn enter(
+        &self,
+        seat: &Seat,
+        id: usize,
+        visit: u32,
+        join: impl AsyncFnOnce(Options) -> anyhow::Result<Client>,
+    ) -> anyhow::Result<(Participant, Duration)> {
+        let group = &self.scenario.groups[seat.group];
         let network = group.network.as_ref().map(|network| network.impairment(seed(seat, visit, "network")));
         let receiver = Receiver::new(self.tally.clone(), id);
         let options = Options {
@@ -89,28 +99,33 @@ impl Context {
             observer: Some(receiver.observer()),
             ..Options::default()
         };
-        let client = self.door.join(&room, &identity, options).await.with_context(|| who.clone())?;
+        let client = join(options).await?;
         let took = client.with_stats(|stats| stats.joined_after);
-        let sends = publish(&client, group, seed(seat, visit, "talk")).await.with_context(|| who)?;
+        let sends = publish(&client, group, seed(seat, visit, "talk")).await?;
         Ok((Participant::new(id, client, receiver, group.clone(), sends), took))
     }
 
-    async fn leave(&self, id: usize) {
+    /// Takes a participant off the floor, if it is there.
+    pub(super) async fn take(&self, id: usize) -> Option<Box<Participant>> {
         let (reply, answer) = oneshot::channel();
         self.tell(Event::Leaving(id, reply)).await;
-        if let Ok(Some(participant)) = answer.await
+        answer.await.ok().flatten()
+    }
+
+    pub(super) async fn leave(&self, id: usize) {
+        if let Some(participant) = self.take(id).await
             && let Err(error) = participant.client.leave().await
         {
             self.tell(Event::Failed(format!("{error:#}"))).await;
         }
     }
 
-    async fn tell(&self, event: Event) {
+    pub(super) async fn tell(&self, event: Event) {
         // The floor outlives the seats; without it the worker ends anyway.
         let _gone = self.floor.send(event).await;
     }
 
-    async fn wait_until(&self, at: Instant) {
+    pub(super) async fn wait_until(&self, at: Instant) {
         tokio::select! {
             () = tokio::time::sleep_until(at.into()) => {}
             () = self.stop.cancelled() => {}
@@ -118,12 +133,17 @@ impl Context {
     }
 }
 
+/// Half to one and a half of a time.
+pub(super) fn about(time: Duration) -> Duration {
+    time.mul_f64(rand::rng().random_range(0.5..1.5))
+}
+
 /// Each draws its own talk and losses, and the same in every run.
 fn seed(seat: &Seat, visit: u32, what: &str) -> u64 {
     rustc_hash::FxBuildHasher.hash_one((seat.room, seat.group, seat.member, visit, what))
 }
 
-async fn publish(client: &sluice_client::Client, group: &Group, seed: u64) -> anyhow::Result<Sends> {
+async fn publish(client: &Client, group: &Group, seed: u64) -> anyhow::Result<Sends> {
     let mut sends = Sends::default();
     if let Some(audio) = &group.audio {
         sends.audio = Some(client.publish_audio(audio.shape(seed)).await.context("cannot publish audio")?);

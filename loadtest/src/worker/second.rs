@@ -74,6 +74,18 @@ pub(crate) struct Times {
     pub(crate) first_media: Distribution,
     pub(crate) key_frame_wait: Distribution,
     pub(crate) layer_switch: Distribution,
+    pub(crate) calls: CallTimes,
+}
+
+/// Of calls through the calls API.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct CallTimes {
+    /// From the request to create it until the other's device rings.
+    pub(crate) ring: Distribution,
+    /// From accepting until the way into the room is there.
+    pub(crate) accept: Distribution,
+    /// From the request to cancel until the ringing device is told.
+    pub(crate) cancel: Distribution,
 }
 
 /// How the worker itself fared.
@@ -171,6 +183,7 @@ impl Times {
         self.first_media.add(&other.first_media);
         self.key_frame_wait.add(&other.key_frame_wait);
         self.layer_switch.add(&other.layer_switch);
+        self.calls.add(&other.calls);
     }
 
     /// Audio and video together.
@@ -178,6 +191,14 @@ impl Times {
         let mut both = self.audio_latency.clone();
         both.add(&self.video_latency);
         both
+    }
+}
+
+impl CallTimes {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.ring.add(&other.ring);
+        self.accept.add(&other.accept);
+        self.cancel.add(&other.cancel);
     }
 }
 

@@ -2,6 +2,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::second::CallTimes;
 use crate::distribution::Distribution;
 
 /// Seen since it was last taken.
@@ -13,6 +14,7 @@ pub(crate) struct Seen {
     pub(crate) layer_switch: Distribution,
     pub(crate) freezes: u64,
     pub(crate) frozen_us: u64,
+    pub(crate) calls: CallTimes,
 }
 
 impl Seen {
@@ -41,6 +43,7 @@ impl Seen {
         self.layer_switch.add(&other.layer_switch);
         self.freezes += other.freezes;
         self.frozen_us += other.frozen_us;
+        self.calls.add(&other.calls);
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) const GRPC_TOKEN: &str = "let-me-in-for-tests";
 pub(crate) fn loadtest() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.stdin(Stdio::null()).env_remove("RUST_LOG").env_remove("SLUICE_KEY").env_remove("SLUICE_SECRET");
-    command.env_remove("SLUICE_SFU_TOKEN");
+    command.env_remove("SLUICE_SFU_TOKEN").env_remove("SLUICE_CALLS_TOKEN");
     command
 }
 
@@ -44,10 +44,15 @@ pub(crate) struct Server {
     pub(crate) child: Child,
     http: u16,
     grpc: u16,
+    calls: u16,
 }
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Self {
         // Held together, so that no two are the same.
         let listeners: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
         let ports: Vec<u16> =
@@ -55,7 +60,10 @@ impl Server {
         drop(listeners);
         let udp = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mut command = sluice();
-        command.args(["dev", "--log", "warn", "--data-dir", ""]).env("SLUICE_DEV_GRPC_TOKEN", GRPC_TOKEN);
+        command
+            .args(["dev", "--log", "warn", "--data-dir", ""])
+            .args(more)
+            .env("SLUICE_DEV_GRPC_TOKEN", GRPC_TOKEN);
         command.stdout(Stdio::piped());
         let flags = ["--http-port", "--tcp-port", "--grpc-port", "--calls-grpc-port", "--udp-port"];
         for (flag, port) in flags.iter().zip(ports.iter().chain([&udp])) {
@@ -63,7 +71,7 @@ impl Server {
         }
         let mut child = command.spawn().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let server = Self { child, http: ports[0], grpc: ports[2] };
+        let server = Self { child, http: ports[0], grpc: ports[2], calls: ports[3] };
         let greeting =
             output.lines().map_while(Result::ok).take_while(|line| !line.contains("Ctrl-C")).count();
         assert!(greeting > 0, "the server ended at its start");
@@ -92,6 +100,11 @@ impl Server {
 
     pub(crate) fn url(&self) -> String {
         format!("ws://127.0.0.1:{}", self.http)
+    }
+
+    /// Of the calls API.
+    pub(crate) fn calls(&self) -> String {
+        format!("http://127.0.0.1:{}", self.calls)
     }
 
     /// Of the node's API.
