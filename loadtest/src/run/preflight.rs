@@ -30,7 +30,9 @@ pub(crate) async fn check(
         Some(node) => node::check(node, scenario).await?,
         None => reachable(server).await?,
     }
-    enough_files(scenario.total(), server.path, node.is_some(), processes)
+    // With calls, each line's callee has a device beside its client.
+    let devices = if scenario.calls.is_some() { scenario.rooms } else { 0 };
+    enough_files(scenario.total(), devices, server.path, node.is_some(), processes)
 }
 
 async fn reachable(server: &Server) -> anyhow::Result<()> {
@@ -70,9 +72,15 @@ fn files_each(path: PathChoice, node: bool) -> u64 {
     connections + u64::from(!node)
 }
 
-fn enough_files(participants: usize, path: PathChoice, node: bool, processes: usize) -> anyhow::Result<()> {
-    let share = participants.div_ceil(processes.max(1)) as u64;
-    let needed = share * files_each(path, node) + OWN_FILES;
+fn enough_files(
+    participants: usize,
+    devices: usize,
+    path: PathChoice,
+    node: bool,
+    processes: usize,
+) -> anyhow::Result<()> {
+    let share = |all: usize| all.div_ceil(processes.max(1)) as u64;
+    let needed = share(participants) * files_each(path, node) + share(devices) + OWN_FILES;
     // Up to the hard limit nobody needs to be asked.
     let have = rlimit::increase_nofile_limit(needed).context("cannot read the limit of open files")?;
     judge_files(needed, have, processes)
@@ -100,7 +108,7 @@ mod tests {
         for needle in ["needs 3032", "may have 1024", "ulimit -n 3032", "--processes 4"] {
             assert!(text.contains(needle), "{text}");
         }
-        assert!(enough_files(usize::MAX / 8, PathChoice::V0, false, 1).is_err());
-        assert!(enough_files(4, PathChoice::V1, true, 2).is_ok());
+        assert!(enough_files(usize::MAX / 8, 0, PathChoice::V0, false, 1).is_err());
+        assert!(enough_files(4, 2, PathChoice::V1, true, 2).is_ok());
     }
 }
