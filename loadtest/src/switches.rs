@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const UNTIL_MEDIA: Duration = Duration::from_secs(20);
 /// The server counts once a second, and the last datagrams of those who left may still be under way.
 const UNTIL_COUNTED: Duration = Duration::from_secs(10);
+/// Longer than from one report to the next.
+const REPORTED: Duration = Duration::from_millis(1_500);
 /// Faults printed in detail.
 const SHOWN: usize = 10;
 
@@ -126,6 +128,7 @@ impl Switches {
 }
 
 /// Numbers that the server left out on purpose, and did not fill afterwards.
+#[derive(PartialEq, Eq)]
 struct Omitted {
     count: u64,
     sessions: u64,
@@ -140,16 +143,19 @@ impl Omitted {
         Ok(Self { count, sessions: sum("sluice_node_sessions") })
     }
 
-    /// Once the sessions are as many as before: then the counts are of a time when all was over.
+    /// Once the sessions are as many as before, and nothing has changed from one report of the server to the next: then the counts are
+    /// of a time when all was over. The sessions alone do not tell, for those of an earlier load may have ended meanwhile.
     async fn settled(server: &Server, sessions: u64) -> anyhow::Result<Self> {
         let deadline = Instant::now() + UNTIL_COUNTED;
+        let mut last = Self::read(server).await?;
         loop {
+            tokio::time::sleep(REPORTED).await;
             let now = Self::read(server).await?;
-            if now.sessions <= sessions {
+            if now == last && now.sessions <= sessions {
                 return Ok(now);
             }
             anyhow::ensure!(Instant::now() < deadline, "the server still has {} sessions", now.sessions);
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            last = now;
         }
     }
 }
