@@ -1,6 +1,7 @@
 //! The calls API from outside: gRPC as the product's backend, WebSockets as its users' devices. No media.
 mod backend;
 mod device;
+mod ringing;
 pub(crate) mod rings;
 pub(crate) mod setups;
 
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use backend::Backend;
 pub(crate) use device::Device;
+pub(crate) use ringing::{Ringing, ring};
 
 /// Where the calls API is.
 #[derive(Debug, Clone, Args, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use tokio::time::Instant;
 
-use crate::calls::{Backend, CallsApi};
+use crate::calls::CallsApi;
 use crate::door::{Door, Driver, first_room, room_name, rooms_of};
 use crate::node::{Access, NodeApi, Owner};
 use crate::report::Report;
@@ -81,16 +81,7 @@ impl Run {
         let source = Source::find(&self.scenario)?;
         let scenario = source.read(&self.overrides)?;
         let node = (self.driver == Driver::Node).then_some(&self.node);
-        preflight::check(server, node, &scenario, self.processes.into()).await?;
-        if scenario.calls.is_some() {
-            if node.is_some() {
-                bail!(
-                    "`{}` makes calls, which go through room management: leave out --driver node",
-                    self.scenario
-                );
-            }
-            Backend::connect(&self.calls, "preflight".into()).await?;
-        }
+        preflight::check(server, node, &self.calls, &scenario, self.processes.into()).await?;
         writable(self.report.as_deref())?;
         let yardstick = self.ideal.then(ideal::program).transpose()?;
         if yardstick.is_some() && server.server_pid.is_none() {

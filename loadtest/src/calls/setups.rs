@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use sluice_api::calls::v1::server_message::Message as Heard;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::CallsApi;
 use super::backend::Backend;
 use super::device::Device;
+use super::ringing::{Ringing, ring};
 use crate::Findings;
 use crate::latency::Summary;
 use crate::process::Sample;
@@ -245,16 +245,10 @@ async fn set_up(work: &Work, number: usize, index: usize, device: &mut Device) -
     let callee = user(&work.backend.run, index);
     let caller = format!("caller-{}-{number}", work.backend.run);
     let began = Instant::now();
-    // The ring may be faster than the answer.
-    let ring = device.until("a ring", |heard| match heard {
-        Heard::Ring(ring) if ring.caller_user_id == caller => Some(ring.call_id),
-        _ => None,
-    });
     let name = number.to_string();
-    let (created, rung) = tokio::join!(work.backend.create(&name, &caller, &callee), ring);
-    let (call, _) = created.context("create")?;
-    let (rung, rung_at) = rung?;
-    anyhow::ensure!(rung == call, "the ring is of {rung}, the call is {call}");
+    let ringing = ring(&work.backend, device, &name, &caller, &callee).await;
+    let Ringing { call, rang, .. } = ringing.context("create")?;
+    let rung_at = rang?;
     device.acknowledge(&call).await?;
     let accepting = Instant::now();
     let (_, accepted) = device.accept(&call).await?;

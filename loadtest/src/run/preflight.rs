@@ -1,6 +1,7 @@
 //! What would spoil the load, told before it starts.
 use anyhow::{Context as _, bail};
 
+use crate::calls::{Backend, CallsApi};
 use crate::http;
 use crate::node::{self, NodeApi};
 use crate::process::Sample;
@@ -10,13 +11,14 @@ use crate::server::{PathChoice, Server};
 /// A process needs so many for itself: standard streams, the runtime, libraries.
 const OWN_FILES: u64 = 32;
 
-/// Checks the server and its key, or the node and its token, its process, and this machine's limits.
+/// Checks the server and its key, or the node and its token, the calls API if calls are made, the server's process, and this machine's limits.
 ///
 /// # Errors
 /// The first thing that is wrong, and what to do.
 pub(crate) async fn check(
     server: &Server,
     node: Option<&NodeApi>,
+    calls: &CallsApi,
     scenario: &Scenario,
     processes: usize,
 ) -> anyhow::Result<()> {
@@ -29,6 +31,12 @@ pub(crate) async fn check(
     match node {
         Some(node) => node::check(node, scenario).await?,
         None => reachable(server).await?,
+    }
+    if scenario.calls.is_some() {
+        if node.is_some() {
+            bail!("this scenario makes calls, which go through room management: leave out --driver node");
+        }
+        Backend::connect(calls, "preflight".into()).await?;
     }
     // With calls, each line's callee has a device beside its client.
     let devices = if scenario.calls.is_some() { scenario.rooms } else { 0 };

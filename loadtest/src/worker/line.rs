@@ -1,9 +1,8 @@
 //! Two people who call each other through the calls API: a ring, an answer or a cancel, a talk, an end, and again.
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use rand::RngExt as _;
 use sluice_api::calls::v1 as api;
 use sluice_api::calls::v1::server_message::Message as Heard;
@@ -12,7 +11,7 @@ use tonic::{Code, Status};
 
 use super::floor::Event;
 use super::seat::{Context, about};
-use crate::calls::{Backend, Device};
+use crate::calls::{Backend, Device, Ringing, ring};
 use crate::scenario::{Calls, Seat};
 
 /// After the end of a call its clients hear of it within this.
@@ -98,28 +97,11 @@ impl Context {
         };
         let began = Instant::now();
         let name = format!("{}-{visit}", line.caller.seat.room);
-        let ((call, media), rung) = {
-            let mut creating = pin!(backend.create(&name, &caller, &callee));
-            let mut ring = pin!(device.until("a ring", |heard| match heard {
-                Heard::Ring(ring) if ring.caller_user_id == caller => Some(ring.call_id),
-                _ => None,
-            }));
-            // The ring may be faster than the answer, and does not come without it.
-            let (created, rung) = tokio::select! {
-                created = &mut creating => (created, None),
-                rung = &mut ring => (creating.await, Some(rung)),
-            };
-            let created = created.map_err(not_created)?;
-            let rung = match rung {
-                Some(rung) => rung,
-                None => ring.await,
-            };
-            (created, rung)
-        };
+        let ringing = ring(backend, device, &name, &caller, &callee).await;
+        let Ringing { call, media, rang } = ringing.map_err(not_created)?;
         let going_on = async {
-            let (rung, rung_at) = rung?;
-            ensure!(rung == call, "the ring is of {rung}, the call is {call}");
-            self.tally.part(line.callee.id).calls.ring.record(rung_at - began);
+            let ring = rang? - began;
+            self.tally.part(line.callee.id).calls.ring.record(ring);
             device.acknowledge(&call).await?;
             self.wait_until(Instant::now() + exchange.calls.ring).await;
             let answers = rand::rng().random_bool(exchange.calls.answered_percent / 100.0);
