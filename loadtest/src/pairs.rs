@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use hdrhistogram::Histogram;
 use serde::Serialize;
-use sluice_client::{AudioShape, Client, Opened, Options, Plane, Stats, VideoShape};
+use sluice_client::{AudioShape, Client, Opened, Options, Plane, SharedSockets, Stats, VideoShape};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -84,12 +84,13 @@ struct Member {
 }
 
 /// What each client sends.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 struct Sends {
     audio: bool,
     /// Bits per second; 0 for none.
     video: u32,
     plane: Plane,
+    sockets: SharedSockets,
 }
 
 impl Pairs {
@@ -137,16 +138,16 @@ impl Pairs {
         let run = crate::server::now().as_millis();
         let plane = if self.light { Plane::Light(Opened::Sample) } else { Plane::Full };
         let video = if self.idle { 0 } else { self.video_bitrate };
-        let sends = Sends { audio: !self.idle, video, plane };
+        let sends = Sends { audio: !self.idle, video, plane, sockets: SharedSockets::default() };
         let total = 2 * self.rooms;
         let lifetime = Duration::from_secs(self.seconds + 600);
         let mut joining = JoinSet::new();
         for index in 0..total {
-            let (server, gate, done) = (server.clone(), gate.clone(), done.clone());
+            let (server, sends, gate, done) = (server.clone(), sends.clone(), gate.clone(), done.clone());
             joining.spawn(async move {
                 let _place = gate.acquire().await;
                 let room = format!("pair-{run}-{}", index / 2);
-                let joined = join(&server, &room, index, sends, lifetime).await;
+                let joined = join(&server, &room, index, &sends, lifetime).await;
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if done.is_multiple_of(20) {
                     eprintln!("{done} of {total} joined");
@@ -250,11 +251,12 @@ async fn join(
     server: &Server,
     room: &str,
     index: usize,
-    sends: Sends,
+    sends: &Sends,
     lifetime: Duration,
 ) -> anyhow::Result<Member> {
     let (path, plane) = (server.path.of(index), sends.plane);
-    let options = Options { path, lifetime, plane, ..Options::default() };
+    let shared_sockets = Some(sends.sockets.clone());
+    let options = Options { path, lifetime, plane, shared_sockets, ..Options::default() };
     let client = server.join(room, &format!("native-{index}"), options).await?;
     if sends.audio {
         client.publish_audio(AudioShape::default()).await.context("audio")?;

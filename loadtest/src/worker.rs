@@ -14,14 +14,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use sluice_client::{Opened, Plane};
+use sluice_client::{Opened, Plane, SharedSockets};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Backend;
 use crate::door::Door;
-use floor::Floor;
+use floor::{Floor, News};
 use line::{Exchange, Line};
 use messages::{Assignment, Order, Told};
 use seat::Context;
@@ -81,16 +81,20 @@ async fn work(
     let tally = Arc::new(Tally::new(threads * PARTS_PER_THREAD));
     let (floor, events) = mpsc::channel(EVENTS);
     let stop = CancellationToken::new();
-    let watching = tokio::spawn(Floor::new(events, told.clone(), tally.clone(), epoch).run());
+    let news = News::default();
+    let watching = Floor::new(events, news.clone(), told.clone(), tally.clone(), epoch);
+    let watching = tokio::spawn(watching.run());
     let context = Arc::new(Context {
         door,
         path: server.path,
         scenario,
         run,
         plane,
+        sockets: SharedSockets::default(),
         epoch,
         tally,
         floor,
+        news,
         stop: stop.clone(),
     });
     let mut filled = JoinSet::new();

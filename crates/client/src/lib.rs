@@ -7,7 +7,8 @@
 //! Who speaks for the server is usually at a WebSocket, and may be anybody who holds the other ends of a
 //! [`Signalling`].
 //!
-//! One client is one task, with a UDP socket for each of its PeerConnections. It is bounded: queues have ends, and it stops at [`Options::lifetime`].
+//! One client is one task, with a UDP socket for each of its PeerConnections; light ones may share sockets ([`SharedSockets`]).
+//! It is bounded: queues have ends, and it stops at [`Options::lifetime`].
 //!
 //! ```no_run
 //! # async fn example(token: &str) -> anyhow::Result<()> {
@@ -45,6 +46,7 @@ pub use dtx::Dtx;
 pub use impair::{Fates, Impaired, Impairment, Link};
 pub use media::{AudioShape, LayerShape, VideoShape};
 pub use signal::Signalling;
+pub use socket::SharedSockets;
 pub use stamp::Stamp;
 pub use stats::{DataSeen, Ended, PublishedStats, ReceivedStats, Stats};
 
@@ -107,8 +109,11 @@ pub struct SeenPacket<'a> {
     pub at: Instant,
 }
 
-/// Called for each received packet, on the client's task: it must be quick.
+/// Called for each received packet, on the client's task or on that which reads from its socket: it must be quick.
 pub type Observer = Arc<dyn Fn(&SeenPacket<'_>) + Send + Sync>;
+
+/// Called when something else than packets was counted, and at the first packet. The counters are not locked then.
+pub type Noticed = Arc<dyn Fn() + Send + Sync>;
 
 /// How a client joins.
 #[derive(Clone)]
@@ -127,10 +132,14 @@ pub struct Options {
     pub stall_handshake: bool,
     /// Sees every received packet.
     pub observer: Option<Observer>,
+    /// Hears that there is something new to look at, without looking all the time.
+    pub noticed: Option<Noticed>,
     /// Who handles media.
     pub plane: Plane,
     /// A worse network for media and data than there is.
     pub impairment: Impairment,
+    /// For light clients whose way to the server is IPv4 loopback and not impaired; the others have sockets of their own.
+    pub shared_sockets: Option<SharedSockets>,
 }
 
 impl Default for Options {
@@ -143,8 +152,10 @@ impl Default for Options {
             lifetime: Duration::from_secs(600),
             stall_handshake: false,
             observer: None,
+            noticed: None,
             plane: Plane::Full,
             impairment: Impairment::default(),
+            shared_sockets: None,
         }
     }
 }

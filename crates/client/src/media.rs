@@ -35,11 +35,13 @@ pub struct AudioShape {
     pub level: u8,
     /// Talks in spurts, and pauses as Opus DTX does; without it, talks all the time.
     pub dtx: Option<Dtx>,
+    /// As [`VideoShape::phase`], of packets.
+    pub phase: Option<f64>,
 }
 
 impl Default for AudioShape {
     fn default() -> Self {
-        Self { bytes: (80, 160), level: 30, dtx: None }
+        Self { bytes: (80, 160), level: 30, dtx: None, phase: None }
     }
 }
 
@@ -75,6 +77,9 @@ pub struct VideoShape {
     pub layers: Vec<LayerShape>,
     /// Frames per second.
     pub frame_rate: u32,
+    /// Where in its interval a frame is made, from 0 to 1, by the machine's clock: who sends many can spread them evenly. `None`:
+    /// anywhere.
+    pub phase: Option<f64>,
 }
 
 /// One encoding.
@@ -94,7 +99,11 @@ impl VideoShape {
     /// A single encoding.
     #[must_use]
     pub fn single(width: u16, height: u16, bitrate: u32) -> Self {
-        Self { layers: vec![LayerShape { rid: String::new(), width, height, bitrate }], frame_rate: 30 }
+        Self {
+            layers: vec![LayerShape { rid: String::new(), width, height, bitrate }],
+            frame_rate: 30,
+            phase: None,
+        }
     }
 
     /// 180, 360 and 720 lines as `q`, `h` and `f`, together `bitrate`.
@@ -109,6 +118,7 @@ impl VideoShape {
         Self {
             layers: vec![layer("q", 320, 180, 1), layer("h", 640, 360, 4), layer("f", 1280, 720, 15)],
             frame_rate: 30,
+            phase: None,
         }
     }
 

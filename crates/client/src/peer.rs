@@ -1,7 +1,8 @@
 //! One PeerConnection: `str0m` in RTP mode, and its offers and answers. Media may be a light plane's instead.
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use sluice_livekit_proto as proto;
@@ -11,15 +12,20 @@ use str0m::media::{Direction, MediaKind, Mid, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc};
 use str0m::{Candidate, Event, Input, Output, Rtc, RtcConfig};
+use tokio::sync::watch;
 
 use crate::impair::Network;
-use crate::light::{Heard, Light, ToSend};
+use crate::light::{self, Ears, Heard, Light, SharedLight, ToSend};
 use crate::receive::Packet;
-use crate::socket::Socket;
+use crate::socket::{Exit as _, SharedSockets, Socket};
+use crate::stats::Stats;
 use crate::{Options, Plane};
 
 /// Channels that a client opens towards the server.
 const CHANNELS: [(&str, bool); 3] = [("_reliable", true), ("_lossy", false), ("_data_track", false)];
+
+/// Longer than any client lives.
+const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// What the next offer shall bring.
 #[derive(Debug)]
@@ -44,16 +50,16 @@ pub(crate) enum Said<'a> {
     KeyFrame(Mid, Option<Rid>),
     /// Datagrams that the socket did not take.
     Unsent(u64),
+    /// Datagrams that came faster than they were taken.
+    Dropped(u64),
 }
 
 pub(crate) struct Peer {
     pub(crate) target: proto::SignalTarget,
     pub(crate) rtc: Rtc,
-    /// Its own: servers tell transports apart by the address that packets come from.
+    /// With an address of its own: servers tell transports apart by where packets come from.
     pub(crate) socket: Socket,
-    light: Option<Light>,
-    /// Every received packet is opened.
-    all_opened: bool,
+    light: Option<SharedLight>,
     /// Takes no part in the server's DTLS.
     stalls: bool,
     /// When the session wants to be called.
@@ -79,31 +85,39 @@ impl Peer {
         bind: IpAddr,
         options: &Options,
         network: Option<&Network>,
+        stats: &watch::Sender<Stats>,
         now: Instant,
     ) -> anyhow::Result<Self> {
-        let plane = options.plane;
-        let socket = Socket::bind(bind, network).await?;
-        let (mut rtc, ear) = sluice_dtls::listening(|| {
-            RtcConfig::new()
-                .set_crypto_provider(std::sync::Arc::new(sluice_dtls::provider()))
-                .clear_codecs()
-                .enable_opus(true, false)
-                .enable_vp8(true)
-                .set_rtp_mode(true)
-                .build(now)
-        });
+        let mut config = RtcConfig::new()
+            .set_crypto_provider(Arc::new(sluice_dtls::provider()))
+            .clear_codecs()
+            .enable_opus(true, false)
+            .enable_vp8(true)
+            .set_rtp_mode(true);
+        if options.plane != Plane::Full {
+            // Its reports would not be sent, so it need not wake for them.
+            config = config.set_rtcp_report_interval_audio(NEVER).set_rtcp_report_interval_video(NEVER);
+        }
+        let (mut rtc, ear) = sluice_dtls::listening(|| config.build(now));
+        let light = match options.plane {
+            Plane::Full => None,
+            Plane::Light(opened) => Some(Arc::new(Mutex::new(Light::new(opened, ear, now)))),
+        };
+        let socket = match (&options.shared_sockets, &light) {
+            (Some(sockets), Some(light)) if network.is_none() && SharedSockets::serve(bind) => {
+                let (observer, noticed) = (options.observer.clone(), options.noticed.clone());
+                let ears = Ears { light: light.clone(), stats: stats.clone(), observer, noticed };
+                Socket::at(sockets.seat(Box::new(ears)).await?)
+            }
+            _ => Socket::bind(bind, network).await?,
+        };
         let candidate = Candidate::host(socket.local(), "udp").context("no candidate of our address")?;
         rtc.add_local_candidate(candidate);
-        let light = match plane {
-            Plane::Full => None,
-            Plane::Light(opened) => Some(Light::new(opened, ear, now)),
-        };
         Ok(Self {
             target,
             rtc,
             socket,
             light,
-            all_opened: plane != Plane::Light(crate::Opened::Sample),
             stalls: options.stall_handshake,
             timeout: now,
             channels: HashMap::new(),
@@ -206,11 +220,11 @@ impl Peer {
     }
 
     fn learn_tracks(&mut self, sdp: &str, named: &HashMap<String, String>) {
-        if let Some(light) = &mut self.light {
-            light.learn(sdp);
-        }
         let mut tracks: HashMap<Mid, String> = sent_tracks(sdp).into_iter().collect();
         tracks.extend(named.iter().map(|(mid, track)| (Mid::from(mid.as_str()), track.clone())));
+        if let Some(light) = &self.light {
+            light::lock(light).learn(sdp, &tracks);
+        }
         if tracks != self.tracks {
             self.tracks = tracks;
             self.by_ssrc.clear();
@@ -219,23 +233,23 @@ impl Peer {
 
     /// When to be called again.
     pub(crate) fn due(&self) -> Instant {
-        let light = self.light.as_ref().and_then(Light::due);
+        let light = self.light.as_ref().and_then(|light| light::lock(light).due());
         light.into_iter().chain(self.socket.due()).fold(self.timeout, Instant::min)
     }
 
     /// Whether packets can be sent.
     pub(crate) fn can_send(&mut self) -> anyhow::Result<bool> {
         Ok(self.connected
-            && match &mut self.light {
-                Some(light) => light.ready()?,
+            && match &self.light {
+                Some(light) => light::lock(light).ready()?,
                 None => true,
             })
     }
 
     /// Takes a packet to send; [`poll`](Self::poll) sends it.
     pub(crate) fn write(&mut self, packet: &ToSend<'_>, now: Instant) -> bool {
-        if let Some(light) = &mut self.light {
-            return light.send(packet, now);
+        if let Some(light) = &self.light {
+            return light::lock(light).send(packet, now);
         }
         let mut api = self.rtc.direct_api();
         let Some(tx) = api.stream_tx(&packet.ssrc.into()) else { return false };
@@ -260,11 +274,15 @@ impl Peer {
     pub(crate) fn receive(&mut self, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
         let now = Instant::now();
         if self.socket.receives_later() {
-            self.socket.take_in(now)?;
+            let _kernel_tells_none = self.socket.take_in(now)?;
             return self.deliver(now, say);
         }
         let mut session = self.session(now);
-        session.socket.receive(|from, datagram| session.take(from, datagram, say))
+        let dropped = session.socket.receive(|from, datagram| session.take(from, datagram, say))?;
+        if dropped > 0 {
+            say(Said::Dropped(dropped));
+        }
+        Ok(())
     }
 
     /// Takes what has come through an impaired network by now.
@@ -276,18 +294,9 @@ impl Peer {
     }
 
     fn session(&mut self, now: Instant) -> Session<'_> {
-        let Self { rtc, socket, light, tracks, by_ssrc, timeout, all_opened, stalls, .. } = self;
-        Session {
-            rtc,
-            socket,
-            light,
-            tracks,
-            by_ssrc,
-            timeout,
-            all_opened: *all_opened,
-            stalls: *stalls,
-            now,
-        }
+        let Self { rtc, socket, light, tracks, by_ssrc, timeout, stalls, .. } = self;
+        let light = light.as_deref();
+        Session { rtc, socket, light, tracks, by_ssrc, timeout, stalls: *stalls, now }
     }
 
     /// Moves time on and lets the connection speak. To be called when it is [`due`](Self::due), or after a write.
@@ -299,11 +308,12 @@ impl Peer {
             *timeout = drain(rtc, socket, light.is_some(), tracks, by_ssrc, say)?;
         }
         let mut unsent = 0;
-        if let Some(light) = light
-            && light.ready()?
-        {
-            light.tick(now);
-            unsent += light.flush(socket);
+        if let Some(light) = light {
+            let mut light = light::lock(light);
+            if light.ready()? {
+                light.tick(now);
+                unsent += light.flush(socket);
+            }
         }
         unsent += socket.flush();
         if unsent > 0 {
@@ -322,11 +332,10 @@ impl Peer {
 struct Session<'a> {
     rtc: &'a mut Rtc,
     socket: &'a Socket,
-    light: &'a mut Option<Light>,
+    light: Option<&'a Mutex<Light>>,
     tracks: &'a HashMap<Mid, String>,
     by_ssrc: &'a mut HashMap<Ssrc, String>,
     timeout: &'a mut Instant,
-    all_opened: bool,
     stalls: bool,
     now: Instant,
 }
@@ -340,19 +349,15 @@ impl Session<'_> {
     ) -> anyhow::Result<()> {
         let now = self.now;
         // RFC 7983: the first byte tells protocols apart.
-        match (datagram.first(), &mut *self.light) {
+        match (datagram.first(), self.light) {
             (Some(20..=63), _) if self.stalls => return Ok(()),
-            (Some(20..=63), Some(light)) => light.set_remote(from),
+            (Some(20..=63), Some(light)) => light::lock(light).set_remote(from),
             (Some(128..=191), Some(light)) => {
+                let mut light = light::lock(light);
                 // Media may follow the handshake in the same train.
                 light.ready()?;
                 match light.receive(datagram, now) {
-                    Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload } => {
-                        let (at, all_opened) = (now, self.all_opened);
-                        let packet =
-                            Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
-                        say(Said::Packet(self.tracks.get(&mid).map(String::as_str), packet));
-                    }
+                    Heard::Packet(track, packet) => say(Said::Packet(track, packet)),
                     Heard::KeyFrames(streams) => {
                         streams.into_iter().for_each(|(mid, rid)| say(Said::KeyFrame(mid, rid)));
                     }
@@ -466,7 +471,9 @@ mod tests {
     async fn peer() -> Peer {
         let local = std::net::Ipv4Addr::LOCALHOST.into();
         let options = Options::default();
-        Peer::new(proto::SignalTarget::Publisher, local, &options, None, Instant::now()).await.unwrap()
+        let (stats, _) = watch::channel(Stats::joined(Instant::now(), &proto::JoinResponse::default()));
+        let target = proto::SignalTarget::Publisher;
+        Peer::new(target, local, &options, None, &stats, Instant::now()).await.unwrap()
     }
 
     #[test]

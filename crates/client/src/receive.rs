@@ -23,8 +23,23 @@ pub(crate) struct Packet<'a> {
     pub(crate) all_opened: bool,
 }
 
-/// Takes a packet of a known track into the counters, and shows it to the observer.
-pub(crate) fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &str, packet: &Packet<'_>) {
+/// Takes a packet of a track, if the track is known, into the counters, and shows it to the observer. Whether it is the client's
+/// first.
+pub(crate) fn take(
+    stats: &mut Stats,
+    observer: Option<&Observer>,
+    track_sid: Option<&str>,
+    packet: &Packet<'_>,
+) -> bool {
+    let first = stats.first_media_after.is_none();
+    match track_sid {
+        Some(track_sid) => count(stats, observer, track_sid, packet),
+        None => stats.stray_packets += 1,
+    }
+    first && stats.first_media_after.is_some()
+}
+
+fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &str, packet: &Packet<'_>) {
     let now = packet.at;
     let stamp = packet.payload.and_then(Stamp::read);
     if let Some(observer) = observer {
@@ -41,20 +56,18 @@ pub(crate) fn count(stats: &mut Stats, observer: Option<&Observer>, track_sid: &
     }
     let since_start = now.saturating_duration_since(stats.began);
     stats.first_media_after.get_or_insert(since_start);
-    if !stats.received.contains_key(track_sid)
-        && let Some(new) = ReceivedStats::new(since_start, now)
-    {
-        stats.received.insert(track_sid.into(), new);
-    }
     let is_video =
-        stats.announced.get(track_sid).is_some_and(|info| info.r#type() == proto::TrackType::Video);
+        || stats.announced.get(track_sid).is_some_and(|info| info.r#type() == proto::TrackType::Video);
     if let Some(track) = stats.received.get_mut(track_sid) {
         track.count(packet, stamp, is_video);
+    } else if let Some(mut track) = ReceivedStats::new(since_start, now) {
+        track.count(packet, stamp, is_video);
+        stats.received.insert(track_sid.into(), track);
     }
 }
 
 impl ReceivedStats {
-    fn count(&mut self, packet: &Packet<'_>, stamp: Option<Stamp>, is_video: bool) {
+    fn count(&mut self, packet: &Packet<'_>, stamp: Option<Stamp>, is_video: impl FnOnce() -> bool) {
         let now = packet.at;
         self.packets += 1;
         self.bytes += packet.size as u64;
@@ -62,6 +75,7 @@ impl ReceivedStats {
         self.last_packet = now;
         let new = self.by_sequence.see(packet.sequence);
         let Some(payload) = packet.payload else { return };
+        let is_video = is_video();
         let starts_key_frame =
             is_video && Vp8Descriptor::parse(payload).is_ok_and(|vp8| vp8.starts_keyframe(payload));
         self.key_frames += u64::from(starts_key_frame && new);

@@ -1,5 +1,5 @@
 //! Publications: when the next packet is due, and writing it.
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rand::RngExt as _;
 use sluice_livekit_proto as proto;
@@ -68,7 +68,8 @@ impl Stream {
 impl Publication {
     pub(crate) fn audio(sid: String, mid: Mid, shape: AudioShape, now: Instant) -> Self {
         let media = Media::Audio(shape, shape.dtx.map(|dtx| Box::new(Spurts::new(dtx))));
-        Self::new(sid, mid, AudioShape::INTERVAL, now, vec![Stream::new(None, None)], media)
+        let due = now + until_phase(shape.phase, AudioShape::INTERVAL, unix_now());
+        Self::new(sid, mid, AudioShape::INTERVAL, now, due, vec![Stream::new(None, None)], media)
     }
 
     pub(crate) fn video(sid: String, mid: Mid, shape: &VideoShape, now: Instant) -> Self {
@@ -78,7 +79,8 @@ impl Publication {
             Stream::new(rid, Some(Frames::new(layer.clone(), shape.frame_rate)))
         };
         let streams = shape.layers.iter().map(stream).collect();
-        Self::new(sid, mid, shape.interval(), now, streams, Media::Video)
+        let due = now + until_phase(shape.phase, shape.interval(), unix_now());
+        Self::new(sid, mid, shape.interval(), now, due, streams, Media::Video)
     }
 
     fn new(
@@ -86,11 +88,10 @@ impl Publication {
         mid: Mid,
         interval: Duration,
         now: Instant,
+        due: Instant,
         streams: Vec<Stream>,
         media: Media,
     ) -> Self {
-        // Somewhere within the first interval: many clients must not tick as one.
-        let due = now + interval.mul_f32(rand::rng().random());
         Self { sid, mid, muted: false, due, interval, began: now, streams, media }
     }
 
@@ -170,6 +171,18 @@ impl Publication {
     }
 }
 
+/// How long until the first frame. Without a phase somewhere within the first interval: many clients must not tick as one.
+fn until_phase(phase: Option<f64>, interval: Duration, unix: Duration) -> Duration {
+    let Some(phase) = phase else { return interval.mul_f64(rand::rng().random()) };
+    let passed = unix.as_nanos() % interval.as_nanos().max(1);
+    let passed = passed as f64 / interval.as_nanos().max(1) as f64;
+    interval.mul_f64((phase - passed).rem_euclid(1.0))
+}
+
+fn unix_now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
 /// Gives the packet the stream's next number and hands it to the connection.
 fn write(peer: &mut Peer, now: Instant, stream: &mut Stream, packet: ToSend<'_>, stats: &mut PublishedStats) {
     let sequence = stream.sequence;
@@ -227,4 +240,21 @@ pub(crate) fn announcement(cid: &str, kind: MediaKind, shape: Option<&VideoShape
         })
         .collect();
     request
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_with_a_phase_are_due_at_their_place_in_the_interval_whenever_they_begin() {
+        let interval = Duration::from_millis(40);
+        for begins_at in [0, 1, 9, 10, 11, 39, 40, 123_456_789] {
+            let unix = Duration::from_millis(begins_at);
+            let due = unix + until_phase(Some(0.25), interval, unix);
+            assert_eq!(due.as_micros() % interval.as_micros(), 10_000, "begun at {begins_at} ms");
+            assert!(due - unix < interval);
+        }
+        assert!(until_phase(None, interval, Duration::ZERO) < interval);
+    }
 }

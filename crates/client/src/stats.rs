@@ -40,6 +40,8 @@ pub struct Stats {
     pub stray_packets: u64,
     /// Datagrams that the socket did not take.
     pub unsent_datagrams: u64,
+    /// Datagrams that came to a shared socket faster than the client took them.
+    pub dropped_datagrams: u64,
     /// Datagrams of the impaired network, see [`Options::impairment`](crate::Options::impairment).
     pub impaired: Impaired,
     /// The newest level per speaking participant.
@@ -65,6 +67,7 @@ impl Stats {
             data_received: 0,
             stray_packets: 0,
             unsent_datagrams: 0,
+            dropped_datagrams: 0,
             impaired: Impaired::default(),
             speakers: BTreeMap::new(),
             negotiations: 0,

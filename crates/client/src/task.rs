@@ -94,7 +94,7 @@ impl Task {
     ) -> anyhow::Result<Self> {
         let now = Instant::now();
         let network = Network::new(&options.impairment, now);
-        let peer = |target| Peer::new(target, bind, &options, network.as_ref(), now);
+        let peer = |target| Peer::new(target, bind, &options, network.as_ref(), &stats, now);
         let mut publisher = peer(proto::SignalTarget::Publisher).await?;
         publisher.want(Change::Channels);
         let mut peers = Vec::new();
@@ -153,7 +153,7 @@ impl Task {
         for peer in &mut self.peers {
             peer.rtc.disconnect();
         }
-        self.stats.send_modify(|stats| stats.ended = Some(ended));
+        self.change(|stats| stats.ended = Some(ended));
     }
 
     /// One round: let the connections speak, wait for something, take it in.
@@ -228,6 +228,18 @@ impl Task {
         Ok(())
     }
 
+    /// Takes something else than packets into the counters.
+    fn change(&self, change: impl FnOnce(&mut Stats)) {
+        self.stats.send_modify(change);
+        self.notice();
+    }
+
+    fn notice(&self) {
+        if let Some(noticed) = &self.options.noticed {
+            noticed();
+        }
+    }
+
     /// Has a connection speak, and heeds what it says. Packets are counted at once, under one lock of the counters; the rest
     /// afterwards, for it may concern the connection itself.
     fn hear(
@@ -246,6 +258,9 @@ impl Task {
             }
             heard.packets
         });
+        if heard.first {
+            self.notice();
+        }
         spoken.map_err(media_failed)?;
         for (mid, rid) in heard.key_frames {
             self.key_frame(mid, rid);
@@ -271,7 +286,7 @@ impl Task {
             Event::Connected => {
                 self.peers[index].connected = true;
                 if self.peers.iter().all(|peer| peer.connected) {
-                    self.stats.send_modify(|stats| {
+                    self.change(|stats| {
                         let since = stats.began.elapsed();
                         stats.connected_after.get_or_insert(since);
                     });
@@ -300,7 +315,7 @@ impl Task {
             }) => (participant_identity, user.payload.to_vec()),
             _ => (String::new(), data.data.clone()),
         };
-        self.stats.send_modify(|stats| stats.saw_data(DataSeen { from, reliable, payload }));
+        self.change(|stats| stats.saw_data(DataSeen { from, reliable, payload }));
     }
 
     async fn obey(&mut self, command: Command) -> Flow {
@@ -331,7 +346,7 @@ impl Task {
                 self.say(Request::Mute(proto::MuteTrackRequest { sid, muted })).await?;
             }
             Command::Subscribe(sid, subscribe) => {
-                self.stats.send_modify(|stats| {
+                self.change(|stats| {
                     if let Some(track) = stats.received.get_mut(&sid) {
                         track.pause();
                     }
@@ -398,7 +413,7 @@ impl Task {
                     return Err(Ended::Signal("an offer on a path without offers".into()));
                 };
                 let answer = peer.answer(&offer).map_err(media_failed)?;
-                self.stats.send_modify(|stats| stats.negotiations += 1);
+                self.change(|stats| stats.negotiations += 1);
                 self.say(Request::Answer(answer)).await?;
             }
             Response::Trickle(trickle) => {
@@ -411,7 +426,7 @@ impl Task {
             }
             Response::Update(update) => {
                 let me = &self.me.sid;
-                self.stats.send_modify(|stats| stats.update(&update.participants, me));
+                self.change(|stats| stats.update(&update.participants, me));
             }
             Response::TrackPublished(published) => self.track_published(published),
             Response::RequestResponse(refusal) => self.refused(&refusal),
@@ -420,7 +435,7 @@ impl Task {
                     peer.want(Change::Receive { audio: missing.num_audios, video: missing.num_videos });
                 }
             }
-            Response::SpeakersChanged(changed) => self.stats.send_modify(|stats| {
+            Response::SpeakersChanged(changed) => self.change(|stats| {
                 for speaker in changed.speakers {
                     stats.speakers.insert(speaker.sid, if speaker.active { speaker.level } else { 0.0 });
                 }
@@ -466,7 +481,6 @@ impl Task {
         if !peer.accept_answer(description).map_err(media_failed)? {
             return Ok(());
         }
-        self.stats.send_modify(|stats| stats.negotiations += 1);
         let now = Instant::now();
         let negotiated: Vec<String> =
             self.pending.keys().filter(|cid| peer.sending.contains_key(*cid)).cloned().collect();
@@ -481,6 +495,7 @@ impl Task {
             });
             answer(pending.reply, Ok(sid));
         }
+        self.change(|stats| stats.negotiations += 1);
         Ok(())
     }
 
@@ -504,6 +519,8 @@ impl Task {
 struct Heard {
     /// Whether anybody who waits for the counters has something to see.
     packets: bool,
+    /// The first packet of all was among them.
+    first: bool,
     events: Vec<Event>,
     key_frames: Vec<(Mid, Option<Rid>)>,
 }
@@ -513,14 +530,12 @@ impl Heard {
         match said {
             Said::Packet(track, packet) => {
                 self.packets = true;
-                match track {
-                    Some(track) => receive::count(stats, observer, track, &packet),
-                    None => stats.stray_packets += 1,
-                }
+                self.first |= receive::take(stats, observer, track, &packet);
             }
             Said::KeyFrame(mid, rid) => self.key_frames.push((mid, rid)),
             Said::Event(event) => self.events.push(event),
             Said::Unsent(datagrams) => stats.unsent_datagrams += datagrams,
+            Said::Dropped(datagrams) => stats.dropped_datagrams += datagrams,
         }
     }
 }

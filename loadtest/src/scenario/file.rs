@@ -313,19 +313,23 @@ impl Thresholds {
 }
 
 impl Audio {
-    /// Speakers with different seeds talk at different times.
-    pub(crate) fn shape(&self, seed: u64) -> AudioShape {
+    /// Speakers with different seeds talk at different times. `phase` is where in its interval a packet is made.
+    pub(crate) fn shape(&self, seed: u64, phase: f64) -> AudioShape {
         let dtx = Dtx { spurt: self.spurt, silence: self.silence, seed };
-        AudioShape { bytes: self.bytes.into(), level: self.level, dtx: self.dtx.then_some(dtx) }
+        let dtx = self.dtx.then_some(dtx);
+        AudioShape { bytes: self.bytes.into(), level: self.level, dtx, phase: Some(phase) }
     }
 }
 
 impl Video {
-    pub(crate) fn shape(&self) -> VideoShape {
+    /// `phase` is where in its interval a frame is made.
+    pub(crate) fn shape(&self, phase: f64) -> VideoShape {
+        let phase = Some(phase);
         let Size { width, height } = self.size;
         if self.layers == 1 {
             return VideoShape {
                 frame_rate: self.frame_rate,
+                phase,
                 ..VideoShape::single(width, height, self.bitrate.0)
             };
         }
@@ -343,7 +347,7 @@ impl Video {
                     as u32,
             }
         });
-        VideoShape { layers: layers.collect(), frame_rate: self.frame_rate }
+        VideoShape { layers: layers.collect(), frame_rate: self.frame_rate, phase }
     }
 }
 
@@ -452,7 +456,7 @@ sizes = [\"320x180\"]
 
     #[test]
     fn simulcast_layers_halve_and_share_the_bitrate() {
-        let shape = Scenario::parse(SMALL).unwrap().groups[0].video.clone().unwrap().shape();
+        let shape = Scenario::parse(SMALL).unwrap().groups[0].video.clone().unwrap().shape(0.0);
         let sizes: Vec<_> = shape.layers.iter().map(|layer| (layer.width, layer.height)).collect();
         assert_eq!(sizes, [(320, 180), (640, 360), (1280, 720)]);
         let bitrate: u32 = shape.layers.iter().map(|layer| layer.bitrate).sum();

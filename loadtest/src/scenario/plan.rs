@@ -17,6 +17,18 @@ pub(crate) struct Seat {
     pub(crate) join_at: Duration,
 }
 
+impl Seat {
+    /// Where in their interval this one's frames are made, from 0 to 1: a group's members are spread evenly, however many there are,
+    /// for a run in which several tick as one by chance tells another latency than the next.
+    pub(crate) fn phase(&self, group: &Group) -> f64 {
+        // The fractions of its multiples are spread evenly, wherever one stops.
+        const GOLDEN: f64 = 0.618_033_988_749_895;
+        let number = self.room * group.members() + self.member;
+        // Other groups lie elsewhere.
+        (number as f64 * GOLDEN + self.group as f64 * std::f64::consts::SQRT_2).fract()
+    }
+}
+
 /// All seats, room by room, with the time at which each joins.
 pub(crate) fn plan(scenario: &Scenario) -> Vec<Seat> {
     let mut seats = Vec::with_capacity(scenario.total());
@@ -102,5 +114,19 @@ mod tests {
         let pair = scenario(pair);
         let sizes: Vec<_> = divide(&plan(&pair), &pair, 2).iter().map(Vec::len).collect();
         assert_eq!(sizes, [2, 0]);
+    }
+
+    #[test]
+    fn the_frames_of_a_group_are_spread_over_their_interval() {
+        let scenario =
+            scenario("rooms = 4\n[[groups]]\nname = \"a\"\ncount = 2\n[[groups]]\nname = \"b\"\ncount = 7\n");
+        for (group, count) in [(0, 8.0), (1, 28.0)] {
+            let seats = plan(&scenario).into_iter().filter(|seat| seat.group == group);
+            let mut phases: Vec<f64> = seats.map(|seat| seat.phase(&scenario.groups[group])).collect();
+            phases.sort_by(f64::total_cmp);
+            assert!(phases.iter().all(|phase| (0.0..1.0).contains(phase)), "{phases:?}");
+            let closest = phases.windows(2).map(|pair| pair[1] - pair[0]).fold(1.0, f64::min);
+            assert!(closest > 1.0 / count / 3.0, "{phases:?}");
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! Everybody of a worker who is there: looked at every few milliseconds, counted every second.
+//! Everybody of a worker who is there: looked at when there is news, counted every second.
 use std::time::{Duration, Instant};
 
-use rustc_hash::FxHashMap;
-use std::sync::Arc;
+use rustc_hash::{FxHashMap, FxHashSet};
+use sluice_client::Noticed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::messages::Told;
@@ -11,7 +12,7 @@ use super::second::Second;
 use super::tally::Tally;
 use crate::process::Sample;
 
-/// How often participants are looked at: what they notice, they notice this much too late at most.
+/// How often participants with news are looked at: what they notice, they notice this much too late at most.
 const TICK: Duration = Duration::from_millis(10);
 /// Failures told in words each second; the others are only counted.
 const TOLD: usize = 5;
@@ -26,11 +27,34 @@ pub(crate) enum Event {
     Attempted,
 }
 
+/// Participants that have something new to look at.
+#[derive(Clone, Default)]
+pub(crate) struct News(Arc<Mutex<FxHashSet<usize>>>);
+
+impl News {
+    /// What a participant's client calls.
+    pub(crate) fn of(&self, id: usize) -> Noticed {
+        let news = self.clone();
+        Arc::new(move || news.add(id))
+    }
+
+    fn add(&self, id: usize) {
+        self.lock().insert(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, FxHashSet<usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 pub(crate) struct Floor {
     inbox: mpsc::Receiver<Event>,
+    news: News,
     told: std::sync::mpsc::Sender<Told>,
     tally: Arc<Tally>,
     people: FxHashMap<usize, Box<Participant>>,
+    /// Of them, those who do something by the clock.
+    clocked: FxHashSet<usize>,
     attempted: u64,
     second: Second,
     ends: Instant,
@@ -40,15 +64,18 @@ pub(crate) struct Floor {
 impl Floor {
     pub(crate) fn new(
         inbox: mpsc::Receiver<Event>,
+        news: News,
         told: std::sync::mpsc::Sender<Told>,
         tally: Arc<Tally>,
         epoch: Instant,
     ) -> Self {
         Self {
             inbox,
+            news,
             told,
             tally,
             people: FxHashMap::default(),
+            clocked: FxHashSet::default(),
             attempted: 0,
             second: Second::default(),
             ends: epoch + Duration::from_secs(1),
@@ -82,10 +109,16 @@ impl Floor {
             Event::Entered(participant, took) => {
                 self.second.people.joined += 1;
                 self.second.times.join.record(took);
+                if participant.takes_turns() {
+                    self.clocked.insert(participant.id);
+                }
+                // What came before it was here was news to nobody.
+                self.news.add(participant.id);
                 self.people.insert(participant.id, participant);
             }
             Event::Leaving(id, reply) => {
                 let mut leaving = self.people.remove(&id);
+                self.clocked.remove(&id);
                 if let Some(participant) = &mut leaving {
                     let now = Instant::now();
                     participant.count(now, &mut self.second.media, &mut self.second.own);
@@ -109,9 +142,12 @@ impl Floor {
 
     async fn tick(&mut self, now: Instant) {
         let mut wishes = Vec::new();
-        for (id, participant) in &mut self.people {
+        let mut due = std::mem::take(&mut *self.news.lock());
+        due.extend(&self.clocked);
+        for id in due {
+            let Some(participant) = self.people.get_mut(&id) else { continue };
             let wished = participant.poll(now, &mut self.second.times);
-            wishes.extend(wished.into_iter().map(|wish| (*id, wish)));
+            wishes.extend(wished.into_iter().map(|wish| (id, wish)));
         }
         for (id, wish) in wishes {
             let Some(participant) = self.people.get(&id) else { continue };
@@ -136,6 +172,7 @@ impl Floor {
             self.people.iter().filter_map(|(id, participant)| Some((*id, participant.ended()?))).collect();
         for (id, why) in ended {
             self.people.remove(&id);
+            self.clocked.remove(&id);
             self.failed(why);
         }
         let Self { people, second, .. } = self;

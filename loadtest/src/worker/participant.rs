@@ -128,6 +128,11 @@ impl Participant {
         self.connected
     }
 
+    /// Whether it does something by the clock, and must be looked at though nothing is new.
+    pub(crate) fn takes_turns(&self) -> bool {
+        self.group.sizes.len() > 1 || self.turns.next_mute.is_some()
+    }
+
     /// Why it is no longer there, if it is not.
     pub(crate) fn ended(&self) -> Option<String> {
         let why = self.client.with_stats(|stats| stats.ended.clone())?;
@@ -233,7 +238,8 @@ impl Participant {
             ..Media::default()
         });
         let unsent = self.client.with_stats(|stats| {
-            stats.unsent_datagrams + stats.published.values().map(|track| track.unsent).sum::<u64>()
+            let datagrams = stats.unsent_datagrams + stats.dropped_datagrams;
+            datagrams + stats.published.values().map(|track| track.unsent).sum::<u64>()
         });
         own.unsent += unsent - std::mem::replace(&mut self.counted.unsent, unsent);
         let elapsed = self.counted.at.replace(now).map(|at| now.duration_since(at).as_secs_f64());

@@ -80,16 +80,19 @@ impl Receiver {
     }
 
     fn see(&self, seen: &SeenPacket<'_>) {
+        // A light client does not open every packet, so most have no stamp; and most end no frame.
+        if seen.stamp.is_none() && !seen.marker {
+            return;
+        }
         let mut tracks = self.tracks();
         // No string is made but for the first packet.
-        if !tracks.contains_key(seen.track_sid) {
-            tracks.insert(seen.track_sid.to_owned(), Track::default());
-        }
-        let Some(track) = tracks.get_mut(seen.track_sid) else { return };
+        let track = match tracks.get_mut(seen.track_sid) {
+            Some(track) => track,
+            None => tracks.entry(seen.track_sid.to_owned()).or_default(),
+        };
         if !track.recent.is_new(seen.sequence) {
             return;
         }
-        // A light client does not open every packet, so most have no stamp.
         if let Some(stamp) = seen.stamp {
             let is_video = stamp.height > 0;
             self.tally.part(self.part).latency(is_video, stamp.age_us());

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rand::RngExt as _;
-use sluice_client::{Client, Options, Plane};
+use sluice_client::{Client, Options, Plane, SharedSockets};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::floor::Event;
+use super::floor::{Event, News};
 use super::participant::{Participant, Sends};
 use super::receiver::Receiver;
 use super::tally::Tally;
@@ -27,9 +27,11 @@ pub(crate) struct Context {
     pub(crate) scenario: Scenario,
     pub(crate) run: String,
     pub(crate) plane: Plane,
+    pub(crate) sockets: SharedSockets,
     pub(crate) epoch: Instant,
     pub(crate) tally: Arc<Tally>,
     pub(crate) floor: mpsc::Sender<Event>,
+    pub(crate) news: News,
     pub(crate) stop: CancellationToken,
 }
 
@@ -97,11 +99,13 @@ impl Context {
             plane: self.plane,
             impairment: network.unwrap_or_default(),
             observer: Some(receiver.observer()),
+            shared_sockets: Some(self.sockets.clone()),
+            noticed: Some(self.news.of(id)),
             ..Options::default()
         };
         let client = join(options).await?;
         let took = client.with_stats(|stats| stats.joined_after);
-        let sends = publish(&client, group, seed(seat, visit, "talk")).await?;
+        let sends = publish(&client, group, seed(seat, visit, "talk"), seat.phase(group)).await?;
         Ok((Participant::new(id, client, receiver, group.clone(), sends), took))
     }
 
@@ -143,13 +147,14 @@ fn seed(seat: &Seat, visit: u32, what: &str) -> u64 {
     rustc_hash::FxBuildHasher.hash_one((seat.room, seat.group, seat.member, visit, what))
 }
 
-async fn publish(client: &Client, group: &Group, seed: u64) -> anyhow::Result<Sends> {
+async fn publish(client: &Client, group: &Group, seed: u64, phase: f64) -> anyhow::Result<Sends> {
     let mut sends = Sends::default();
     if let Some(audio) = &group.audio {
-        sends.audio = Some(client.publish_audio(audio.shape(seed)).await.context("cannot publish audio")?);
+        sends.audio =
+            Some(client.publish_audio(audio.shape(seed, phase)).await.context("cannot publish audio")?);
     }
     if let Some(video) = &group.video {
-        let sid = client.publish_video(video.shape()).await.context("cannot publish video")?;
+        let sid = client.publish_video(video.shape(phase)).await.context("cannot publish video")?;
         sends.video = Some((sid, (video.layers == 1).then_some(video.bitrate.0)));
     }
     Ok(sends)

@@ -3,29 +3,37 @@
 //! The session beside it keeps ICE, DTLS and data channels, and hears no media. What a receiver owes its sender is here:
 //! transport-wide feedback twenty times a second, reports every second, key frames on request. It does not ask for lost
 //! packets and sends none again: it measures what came the first time.
+mod ears;
 mod negotiated;
 mod streams;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use rtcp_types::prelude::*;
 use rtcp_types::{Fir, Packet as Rtcp, Pli, ReceiverReport, TransportFeedback};
+use rustc_hash::FxHashMap;
 use sluice_dtls::{Ear, Keys};
 use sluice_media::{Arrivals, Clock, Header, Outgoing};
 use sluice_srtp::{Opener, Profile, Role, Sealer, association};
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::media::{Mid, Rid};
 
+pub(crate) use self::ears::Ears;
 use self::negotiated::Negotiated;
 use self::streams::{Incoming, OutStream};
 use crate::Opened;
-use crate::socket::Socket;
+use crate::receive::Packet;
+use crate::socket::Exit;
 
 const FEEDBACK: Duration = Duration::from_millis(50);
 const REPORTS: Duration = Duration::from_secs(1);
+/// What is due goes with the next packet that comes, and by the clock only if none comes for this long: a timer that is never
+/// needed is a wake-up that is spared.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// The stream that probes for bandwidth before there is media to send, by convention. It carries nothing, and
 /// its numbers are no track's.
 const PROBES: u32 = 0;
@@ -42,17 +50,8 @@ const LARGEST_TRAIN: usize = 65_507;
 
 /// What a datagram turned out to be.
 pub(crate) enum Heard<'a> {
-    Packet {
-        mid: Mid,
-        ssrc: u32,
-        sequence: u64,
-        timestamp: u32,
-        marker: bool,
-        /// Bytes of payload.
-        size: usize,
-        /// If it was opened.
-        payload: Option<&'a [u8]>,
-    },
+    /// A packet of a track, if the track is known.
+    Packet(Option<&'a str>, Packet<'a>),
     /// The server asks for a key frame of these streams.
     KeyFrames(Vec<(Mid, Option<Rid>)>),
     /// Feedback, repair, or nothing that we know.
@@ -77,8 +76,10 @@ pub(crate) struct Light {
     ear: Ear,
     keys: Option<(Sealer, Opener)>,
     negotiated: Negotiated,
+    /// Sections that the server sends in, to track id.
+    tracks: FxHashMap<Mid, String>,
     remote: Option<SocketAddr>,
-    incoming: HashMap<u32, Incoming>,
+    incoming: FxHashMap<u32, Incoming>,
     outgoing: Vec<OutStream>,
     arrivals: Arrivals,
     clock: Clock,
@@ -99,8 +100,9 @@ impl Light {
             ear,
             keys: None,
             negotiated: Negotiated::default(),
+            tracks: FxHashMap::default(),
             remote: None,
-            incoming: HashMap::new(),
+            incoming: FxHashMap::default(),
             outgoing: Vec::new(),
             arrivals: Arrivals::new(now),
             clock: Clock::new(now, SystemTime::now()),
@@ -113,9 +115,10 @@ impl Light {
         }
     }
 
-    /// Reads the other side's description.
-    pub(crate) fn learn(&mut self, sdp: &str) {
+    /// Reads the other side's description, which sends these tracks.
+    pub(crate) fn learn(&mut self, sdp: &str, tracks: &HashMap<Mid, String>) {
         self.negotiated.learn(sdp);
+        self.tracks = tracks.iter().map(|(mid, track)| (*mid, track.clone())).collect();
     }
 
     /// The address that the handshake came from, where media goes to.
@@ -143,15 +146,14 @@ impl Light {
     }
 
     /// Takes a datagram that RFC 7983 says is RTP or RTCP.
-    pub(crate) fn receive<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Heard<'a> {
-        // RFC 5761 section 4: payload types 64 to 95 are RTCP.
-        match datagram.get(1) {
-            Some(second) if matches!(second & 0x7f, 64..=95) => self.receive_rtcp(datagram, now),
-            _ => self.receive_rtp(datagram, now).unwrap_or(Heard::Nothing),
+    pub(crate) fn receive<'a>(&'a mut self, datagram: &'a mut [u8], now: Instant) -> Heard<'a> {
+        if is_rtcp(datagram) {
+            return self.receive_rtcp(datagram, now);
         }
+        self.receive_rtp(datagram, now).unwrap_or(Heard::Nothing)
     }
 
-    fn receive_rtp<'a>(&mut self, datagram: &'a mut [u8], now: Instant) -> Option<Heard<'a>> {
+    fn receive_rtp<'a>(&'a mut self, datagram: &'a mut [u8], now: Instant) -> Option<Heard<'a>> {
         let (_, opener) = self.keys.as_ref()?;
         let header = Header::read(datagram, &self.negotiated.ids)?;
         if let Some(sequence) = header.transport_sequence {
@@ -190,7 +192,9 @@ impl Light {
             None
         };
         let size = payload.map_or(sealed.saturating_sub(overhead), <[u8]>::len);
-        Some(Heard::Packet { mid, ssrc, sequence, timestamp, marker, size, payload })
+        let (at, all_opened) = (now, self.opened == Opened::All);
+        let packet = Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
+        Some(Heard::Packet(self.tracks.get(&mid).map(String::as_str), packet))
     }
 
     fn receive_rtcp(&mut self, datagram: &mut [u8], now: Instant) -> Heard<'static> {
@@ -260,7 +264,7 @@ impl Light {
     pub(crate) fn due(&self) -> Option<Instant> {
         self.keys.as_ref()?;
         let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
-        Some(feedback.map_or(self.next_report, |at| at.min(self.next_report)))
+        Some(feedback.map_or(self.next_report, |at| at.min(self.next_report)) + PATIENCE)
     }
 
     /// Writes the feedback and reports that are due.
@@ -269,7 +273,8 @@ impl Light {
             return;
         }
         if now >= self.next_feedback && !self.arrivals.is_empty() {
-            self.next_feedback = now + FEEDBACK;
+            // At its pace, though packets come at theirs; after a silence from now on.
+            self.next_feedback = (self.next_feedback + FEEDBACK).max(now);
             let media = self.incoming.keys().next().copied().unwrap_or_default();
             while let Some(feedback) = self.arrivals.take() {
                 let feedback =
@@ -313,17 +318,17 @@ impl Light {
     }
 
     /// Sends what was sealed, packets of one size in one call. Returns how many the socket did not take.
-    pub(crate) fn flush(&mut self, socket: &Socket) -> u64 {
+    pub(crate) fn flush(&mut self, exit: &dyn Exit) -> u64 {
         if self.lengths.is_empty() {
             return 0;
         }
-        let most = socket.longest_train();
+        let most = exit.longest_train();
         let (mut unsent, mut rest, mut at) = (0, &self.train[..], 0);
         while let (Some(&size), Some(remote)) = (self.lengths.get(at), self.remote) {
             let most = most.min(LARGEST_TRAIN / size.max(1));
             let alike = self.lengths[at..].iter().take(most).take_while(|other| **other == size).count();
             let (run, after) = rest.split_at(alike * size);
-            if !socket.send(remote, run, (alike > 1).then_some(size)) {
+            if !exit.send(remote, run, (alike > 1).then_some(size)) {
                 unsent += alike as u64;
             }
             (rest, at) = (after, at + alike);
@@ -332,4 +337,22 @@ impl Light {
         self.lengths.clear();
         unsent
     }
+}
+
+/// What the connection's task and the reader of a shared socket both hold, each for a moment.
+pub(crate) type SharedLight = Arc<Mutex<Light>>;
+
+/// Counters and streams stay meaningful wherever a panic left them.
+pub(crate) fn lock(light: &Mutex<Light>) -> MutexGuard<'_, Light> {
+    light.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// RTP rather than RTCP (RFC 7983; RFC 5761 section 4: payload types 64 to 95 are RTCP).
+fn is_rtp(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(128..=191)) && !is_rtcp(datagram)
+}
+
+/// Of what is RTP or RTCP: RTCP.
+fn is_rtcp(datagram: &[u8]) -> bool {
+    datagram.get(1).is_some_and(|second| matches!(second & 0x7f, 64..=95))
 }

@@ -1,6 +1,5 @@
 //! What a light plane needs of a session description: the ids of header extensions, and which payload types are media.
-use std::collections::HashMap;
-
+use rustc_hash::FxHashMap;
 use sluice_media::Ids;
 
 /// Bundled sections share their numbers (RFC 9143 section 9.1), so one table does for all.
@@ -8,7 +7,7 @@ use sluice_media::Ids;
 pub(crate) struct Negotiated {
     pub(crate) ids: Ids,
     /// Clock rates of payload types that carry media, not repair.
-    pub(crate) clocks: HashMap<u8, u32>,
+    pub(crate) clocks: FxHashMap<u8, u32>,
 }
 
 impl Negotiated {
@@ -58,6 +57,7 @@ mod tests {
              a=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=rtpmap:111 opus/48000/2\r\na=rtpmap:\r\n"
         ));
         assert_eq!(negotiated.ids, Ids { mid: 4, transport: 3, ..Ids::default() });
-        assert_eq!(negotiated.clocks, HashMap::from([(96, 90_000), (111, 48_000)]));
+        let clocks = FxHashMap::from_iter([(96, 90_000), (111, 48_000)]);
+        assert_eq!(negotiated.clocks, clocks);
     }
 }

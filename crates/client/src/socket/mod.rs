@@ -1,102 +1,79 @@
-//! A client's UDP socket: trains of datagrams in and out, where the kernel can. An impaired network may stand before it.
-use std::cell::RefCell;
-use std::io::{self, ErrorKind, IoSliceMut};
+//! What a connection's datagrams come and leave by: a UDP socket of its own, or a place at one that many light clients share.
+//! An impaired network may stand before the former.
+mod buffer;
+mod own;
+mod shared;
+
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use anyhow::Context as _;
-use quinn_udp::{RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-
+use self::own::Own;
+pub use self::shared::SharedSockets;
+pub(crate) use self::shared::{Listener, Seat, Train};
 use crate::impair::{Datagram, Lane, Network};
 
-/// Messages taken by one call; each may be a train.
-const SLOTS: usize = 4;
-/// Room for the longest train.
-const SLOT: usize = 64 << 10;
+/// What datagrams leave by.
+pub(crate) trait Exit {
+    /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it; an impaired way
+    /// takes everything, see [`Socket::flush`].
+    fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool;
 
-thread_local! {
-    /// Clients come and go by the hundred and each reads for a moment at a time: one buffer for all of a thread.
-    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; SLOTS * SLOT]);
+    /// Datagrams that one send may carry.
+    fn longest_train(&self) -> usize;
 }
 
 pub(crate) struct Socket {
-    io: UdpSocket,
-    state: UdpSocketState,
-    local: SocketAddr,
+    way: Way,
     /// Only if that way is impaired.
     up: Option<Mutex<Lane>>,
     down: Option<Mutex<Lane>>,
 }
 
+enum Way {
+    Own(Own),
+    Shared(Seat),
+}
+
 impl Socket {
     pub(crate) async fn bind(ip: IpAddr, network: Option<&Network>) -> anyhow::Result<Self> {
-        let io = UdpSocket::bind(SocketAddr::new(ip, 0)).await.context("no UDP socket")?;
-        // Until the runtime has heard of the socket it takes it for full, and the first connectivity check would be lost: the next
-        // one comes a quarter of a second later.
-        io.writable().await.context("the socket cannot be written to")?;
-        let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
-        let local = io.local_addr()?;
+        let own = Own::bind(ip).await?;
         let (up, down) = (network.and_then(Network::up), network.and_then(Network::down));
-        Ok(Self { io, state, local, up: up.map(Mutex::new), down: down.map(Mutex::new) })
+        Ok(Self { way: Way::Own(own), up: up.map(Mutex::new), down: down.map(Mutex::new) })
+    }
+
+    /// At a shared socket, with nothing between.
+    pub(crate) fn at(seat: Seat) -> Self {
+        Self { way: Way::Shared(seat), up: None, down: None }
     }
 
     pub(crate) fn local(&self) -> SocketAddr {
-        self.local
+        match &self.way {
+            Way::Own(own) => own.local,
+            Way::Shared(seat) => seat.local(),
+        }
     }
 
     pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_recv_ready(context)
+        match &self.way {
+            Way::Own(own) => own.poll_readable(context),
+            Way::Shared(seat) => seat.poll_readable(context),
+        }
     }
 
-    /// Hands out what waits, at most a few trains. A wake comes again if more does.
+    /// Hands out what waits for the connection's task, at most a few trains. A wake comes again if more does. Returns how many
+    /// datagrams were dropped since the last time, because they came faster than they were taken.
     pub(crate) fn receive(
         &self,
-        mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut meta = [RecvMeta::default(); SLOTS];
-            let mut slots = buffer.chunks_exact_mut(SLOT);
-            let mut slices: [IoSliceMut<'_>; SLOTS] =
-                std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
-            let socket = UdpSockRef::from(&self.io);
-            let taken =
-                self.io.try_io(Interest::READABLE, || self.state.recv(socket, &mut slices, &mut meta));
-            let messages = match taken {
-                Ok(messages) => messages,
-                // Nothing there after all, or a datagram of ours met a closed port: the server will be missed soon enough.
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) =>
-                {
-                    return Ok(());
-                }
-                Err(error) => return Err(error).context("the socket failed"),
-            };
-            for (slot, meta) in buffer.chunks_exact_mut(SLOT).zip(&meta).take(messages) {
-                if meta.stride == 0 {
-                    continue;
-                }
-                let Some(train) = slot.get_mut(..meta.len) else { continue };
-                for datagram in train.chunks_mut(meta.stride) {
-                    each(meta.addr, datagram)?;
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it; an impaired way
-    /// takes everything, see [`flush`](Self::flush).
-    pub(crate) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
-        let Some(up) = &self.up else { return self.transmit(destination, contents, segment) };
-        let (mut up, now) = (lock(up), Instant::now());
-        for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
-            up.push(now, destination, datagram);
+        each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        match &self.way {
+            // The kernel drops them, and tells nobody.
+            Way::Own(own) => own.receive(each).map(|()| 0),
+            Way::Shared(seat) => seat.receive(each),
         }
-        true
     }
 
     /// Hands the kernel what has come through an impaired way up. Returns how many datagrams it did not take.
@@ -117,8 +94,8 @@ impl Socket {
     }
 
     /// Puts what waits on its impaired way down.
-    pub(crate) fn take_in(&self, now: Instant) -> anyhow::Result<()> {
-        let Some(down) = &self.down else { return Ok(()) };
+    pub(crate) fn take_in(&self, now: Instant) -> anyhow::Result<u64> {
+        let Some(down) = &self.down else { return Ok(0) };
         let mut down = lock(down);
         self.receive(|from, datagram| {
             down.push(now, from, datagram);
@@ -137,14 +114,28 @@ impl Socket {
     }
 
     fn transmit(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
-        let socket = UdpSockRef::from(&self.io);
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
+        match &self.way {
+            Way::Own(own) => own.send(destination, contents, segment),
+            Way::Shared(seat) => seat.send(destination, contents, segment),
+        }
+    }
+}
+
+impl Exit for Socket {
+    fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        let Some(up) = &self.up else { return self.transmit(destination, contents, segment) };
+        let (mut up, now) = (lock(up), Instant::now());
+        for datagram in contents.chunks(segment.unwrap_or(contents.len()).max(1)) {
+            up.push(now, destination, datagram);
+        }
+        true
     }
 
-    /// Datagrams that one send may carry.
-    pub(crate) fn longest_train(&self) -> usize {
-        self.state.max_gso_segments().max(1)
+    fn longest_train(&self) -> usize {
+        match &self.way {
+            Way::Own(own) => own.longest_train(),
+            Way::Shared(seat) => seat.longest_train(),
+        }
     }
 }
 
@@ -167,9 +158,11 @@ mod tests {
         let link = |delay| Link { delay, ..Link::default() };
         let impairment = Impairment { up: link(up), down: link(down), seed: 0 };
         let network = Network::new(&impairment, Instant::now());
-        let socket = Socket::bind(std::net::Ipv4Addr::LOCALHOST.into(), network.as_ref()).await.unwrap();
-        socket.io.writable().await.unwrap();
-        socket
+        Socket::bind(std::net::Ipv4Addr::LOCALHOST.into(), network.as_ref()).await.unwrap()
+    }
+
+    async fn readable(socket: &Socket) -> io::Result<()> {
+        std::future::poll_fn(|context| socket.poll_readable(context)).await
     }
 
     /// Three datagrams, as one train where the kernel can.
@@ -187,7 +180,7 @@ mod tests {
     async fn three(socket: &Socket) -> Vec<String> {
         let mut came = Vec::new();
         while came.len() < 3 {
-            tokio::time::timeout(PATIENCE, socket.io.readable()).await.unwrap().unwrap();
+            tokio::time::timeout(PATIENCE, readable(socket)).await.unwrap().unwrap();
             let take = |_, datagram: &mut [u8]| {
                 came.push(String::from_utf8_lossy(datagram).into_owned());
                 Ok(())
@@ -225,7 +218,7 @@ mod tests {
             assert!(sent.elapsed() < PATIENCE, "{came:?}");
             let due = other.due().unwrap_or(Instant::now() + DELAY);
             tokio::select! {
-                ready = other.io.readable() => ready.unwrap(),
+                ready = readable(&other) => ready.unwrap(),
                 () = tokio::time::sleep_until(due.into()) => {}
             }
             let now = Instant::now();

@@ -1,0 +1,51 @@
+//! Reading trains of datagrams into memory that all sockets of a thread share.
+use std::cell::RefCell;
+use std::io::{self, ErrorKind, IoSliceMut};
+
+use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// Room for the longest train.
+const SLOT: usize = 64 << 10;
+
+thread_local! {
+    /// Clients come and go by the hundred and each reads for a moment at a time. Only what was used is resident.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BATCH_SIZE * SLOT]);
+}
+
+/// Takes at most `BATCH` messages from a socket, and hands out each with its bytes, in one train of datagrams of `stride` bytes,
+/// until one is refused. Nothing there after all is no error.
+pub(super) fn receive<const BATCH: usize>(
+    io: &UdpSocket,
+    state: &UdpSocketState,
+    mut each: impl FnMut(&RecvMeta, &mut [u8]) -> anyhow::Result<()>,
+) -> io::Result<anyhow::Result<()>> {
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut meta = [RecvMeta::default(); BATCH];
+        let mut slots = buffer.chunks_exact_mut(SLOT);
+        let mut slices: [IoSliceMut<'_>; BATCH] =
+            std::array::from_fn(|_| IoSliceMut::new(slots.next().unwrap_or_default()));
+        let socket = UdpSockRef::from(io);
+        let taken = io.try_io(Interest::READABLE, || state.recv(socket, &mut slices, &mut meta));
+        let messages = match taken {
+            Ok(messages) => messages,
+            // Nothing there after all, or a datagram of ours met a closed port: the server will be missed soon enough.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::ConnectionRefused) => {
+                return Ok(Ok(()));
+            }
+            Err(error) => return Err(error),
+        };
+        for (slot, meta) in buffer.chunks_exact_mut(SLOT).zip(&meta).take(messages) {
+            if meta.stride == 0 {
+                continue;
+            }
+            if let Some(train) = slot.get_mut(..meta.len)
+                && let Err(refused) = each(meta, train)
+            {
+                return Ok(Err(refused));
+            }
+        }
+        Ok(Ok(()))
+    })
+}

@@ -1,0 +1,342 @@
+//! Sockets that many light clients of a process share, as long as the server is on the same machine.
+//!
+//! Each connection has an address of its own on loopback, at the one port of its socket, so that the server tells connections
+//! apart. One read takes what came for dozens of them, and RTP is heard where it arrives: a connection's task sleeps on, and wakes
+//! for what it alone can answer. A socket for each connection costs a read, a wake and a turn of a task for every train, several times
+//! what the packets in it cost.
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use anyhow::Context as _;
+use quinn_udp::{BATCH_SIZE, Transmit, UdpSockRef, UdpSocketState};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+use tokio::task::AbortHandle;
+
+use super::{Exit, buffer};
+
+/// Connections at one socket, if its buffer is large enough for them.
+const MOST_SEATS: usize = 64;
+/// Of the kernel's buffer, for each connection: a few frames of video.
+const BUFFER_PER_SEAT: usize = 64 << 10;
+/// Datagrams that may wait for a connection's task: handshakes and checks, and media only until its keys are known.
+const MOST_WAITING: usize = 256;
+
+/// Sockets for the light clients of a process; clones share them. A socket is opened when those that are open have no place left,
+/// and closed when the last who had one is gone.
+#[derive(Clone, Default)]
+pub struct SharedSockets {
+    open: Arc<tokio::sync::Mutex<Vec<Weak<Open>>>>,
+}
+
+impl SharedSockets {
+    /// Whether who sends from this address can share: it takes many addresses, which only loopback has, and a system that says
+    /// which of them a datagram was sent to.
+    pub(crate) fn serve(ip: IpAddr) -> bool {
+        cfg!(target_os = "linux") && ip.is_loopback() && ip.is_ipv4()
+    }
+
+    /// A place for a connection whose packets this listener hears.
+    pub(crate) async fn seat(&self, listener: Box<dyn Listener>) -> anyhow::Result<Seat> {
+        let mut open = self.open.lock().await;
+        open.retain(|socket| socket.strong_count() > 0);
+        let mut sound = open.iter().filter_map(Weak::upgrade).filter(|socket| !socket.reader.is_finished());
+        let free = sound.find_map(|socket| {
+            let index = socket.port.free()?;
+            Some((socket, index))
+        });
+        let (socket, index) = match free {
+            Some(free) => free,
+            None => {
+                let socket = Arc::new(Open::new().await?);
+                open.push(Arc::downgrade(&socket));
+                (socket, 0)
+            }
+        };
+        let waiting = Arc::new(Waiting::default());
+        let place = Place { ip: address(index), listener, waiting: waiting.clone() };
+        socket.port.places()[index] = Some(place);
+        Ok(Seat { socket, index, waiting })
+    }
+}
+
+/// Hears the RTP of one connection where it arrives.
+pub(crate) trait Listener: Send {
+    /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));
+}
+
+/// Datagrams that came at once.
+pub(crate) struct Train<'a> {
+    pub(crate) from: SocketAddr,
+    pub(crate) bytes: &'a mut [u8],
+    /// Length of each but the last.
+    pub(crate) stride: usize,
+    pub(crate) at: Instant,
+}
+
+/// One connection's place at a shared socket, which it gives back when dropped.
+pub(crate) struct Seat {
+    socket: Arc<Open>,
+    index: usize,
+    waiting: Arc<Waiting>,
+}
+
+impl Seat {
+    pub(super) fn local(&self) -> SocketAddr {
+        SocketAddr::new(address(self.index), self.socket.port.number)
+    }
+
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut waiting = self.waiting.lock();
+        if let Some(error) = waiting.failed {
+            return Poll::Ready(Err(error.into()));
+        }
+        if !waiting.datagrams.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match &mut waiting.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// As [`Socket::receive`](super::Socket::receive).
+    pub(super) fn receive(
+        &self,
+        mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<u64> {
+        loop {
+            let mut waiting = self.waiting.lock();
+            let Some((from, mut datagram)) = waiting.datagrams.pop_front() else {
+                return Ok(std::mem::take(&mut waiting.dropped));
+            };
+            waiting.media -= usize::from(is_media(&datagram));
+            drop(waiting);
+            each(from, &mut datagram)?;
+        }
+    }
+
+    pub(super) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        self.socket.port.send(address(self.index), destination, contents, segment)
+    }
+
+    pub(super) fn longest_train(&self) -> usize {
+        self.socket.port.longest_train()
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let left = self.socket.port.places()[self.index].take();
+        // After the lock of the places: a listener holds whatever its connection holds.
+        drop(left);
+    }
+}
+
+/// A socket that is open, and the task that reads from it.
+struct Open {
+    port: Arc<Port>,
+    reader: AbortHandle,
+}
+
+impl Open {
+    async fn new() -> anyhow::Result<Self> {
+        let io = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP socket")?;
+        // As for a socket of one's own.
+        io.writable().await.context("the socket cannot be written to")?;
+        let socket = UdpSockRef::from(&io);
+        let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
+        let wanted = MOST_SEATS * BUFFER_PER_SEAT;
+        if let Err(error) = state.set_recv_buffer_size(UdpSockRef::from(&io), wanted) {
+            tracing::debug!(%error, "the buffer stays as it is");
+        }
+        let granted = state.recv_buffer_size(socket).context("the socket does not tell its buffer")?;
+        let seats = (granted / BUFFER_PER_SEAT).clamp(1, MOST_SEATS);
+        let number = io.local_addr()?.port();
+        let places = std::iter::repeat_with(|| None).take(seats).collect();
+        let port = Arc::new(Port { io, state, number, places: Mutex::new(places) });
+        let reader = tokio::spawn(port.clone().read()).abort_handle();
+        Ok(Self { port, reader })
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.reader.abort();
+    }
+}
+
+struct Port {
+    io: UdpSocket,
+    state: UdpSocketState,
+    number: u16,
+    places: Mutex<Vec<Option<Place>>>,
+}
+
+struct Place {
+    ip: IpAddr,
+    listener: Box<dyn Listener>,
+    waiting: Arc<Waiting>,
+}
+
+impl Port {
+    fn places(&self) -> MutexGuard<'_, Vec<Option<Place>>> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn free(&self) -> Option<usize> {
+        self.places().iter().position(Option::is_none)
+    }
+
+    /// Reads until the socket fails or nobody is left.
+    async fn read(self: Arc<Self>) {
+        loop {
+            let taken = match self.io.readable().await {
+                Ok(()) => self.take(),
+                Err(error) => Err(error),
+            };
+            if let Err(error) = taken {
+                self.places().iter().flatten().for_each(|place| place.waiting.fail(error.kind()));
+                return;
+            }
+            // Whoever is due to send is not kept waiting.
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn take(&self) -> io::Result<()> {
+        let mut places = self.places();
+        let at = Instant::now();
+        let taken = buffer::receive::<BATCH_SIZE>(&self.io, &self.state, |meta, bytes| {
+            let place = meta.dst_ip.and_then(index).and_then(|index| places.get_mut(index)?.as_mut());
+            // Nobody's: a straggler for somebody who has left, or a stranger.
+            if let Some(place) = place {
+                place.take(self, Train { from: meta.addr, bytes, stride: meta.stride, at });
+            }
+            Ok(())
+        })?;
+        // No train is refused.
+        taken.map_err(io::Error::other)
+    }
+
+    fn send(&self, ip: IpAddr, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: Some(ip) };
+        let socket = UdpSockRef::from(&self.io);
+        self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
+    }
+
+    fn longest_train(&self) -> usize {
+        self.state.max_gso_segments().max(1)
+    }
+}
+
+impl Place {
+    fn take(&mut self, port: &Port, train: Train<'_>) {
+        let Self { ip, listener, waiting } = self;
+        let from = train.from;
+        if waiting.lock().media > 0 {
+            // What came before it has not been heard yet.
+            for datagram in train.bytes.chunks(train.stride) {
+                waiting.push(from, datagram);
+            }
+            return;
+        }
+        let exit = PlaceExit { port, ip: *ip };
+        listener.hear(train, &exit, &mut |datagram| waiting.push(from, datagram));
+    }
+}
+
+struct PlaceExit<'a> {
+    port: &'a Port,
+    ip: IpAddr,
+}
+
+impl Exit for PlaceExit<'_> {
+    fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
+        self.port.send(self.ip, destination, contents, segment)
+    }
+
+    fn longest_train(&self) -> usize {
+        self.port.longest_train()
+    }
+}
+
+/// What waits for a connection's task.
+#[derive(Default)]
+struct Waiting(Mutex<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
+    /// How many of them are media.
+    media: usize,
+    /// Came when the queue was full.
+    dropped: u64,
+    failed: Option<io::ErrorKind>,
+    waker: Option<Waker>,
+}
+
+impl Waiting {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, from: SocketAddr, datagram: &[u8]) {
+        let mut queue = self.lock();
+        if queue.datagrams.len() < MOST_WAITING {
+            queue.media += usize::from(is_media(datagram));
+            queue.datagrams.push_back((from, datagram.to_vec()));
+        } else {
+            queue.dropped += 1;
+        }
+        wake(queue);
+    }
+
+    fn fail(&self, error: io::ErrorKind) {
+        let mut queue = self.lock();
+        queue.failed = Some(error);
+        wake(queue);
+    }
+}
+
+fn wake(mut queue: MutexGuard<'_, Queue>) {
+    let waker = queue.waker.take();
+    drop(queue);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+/// RTP or RTCP (RFC 7983).
+fn is_media(datagram: &[u8]) -> bool {
+    matches!(datagram.first(), Some(128..=191))
+}
+
+/// Of a place: 127.0.0.1 is the first's.
+fn address(index: usize) -> IpAddr {
+    let last = u8::try_from(index + 1).unwrap_or(u8::MAX);
+    Ipv4Addr::new(127, 0, 0, last).into()
+}
+
+/// Of an address: the place that has it.
+fn index(ip: IpAddr) -> Option<usize> {
+    match ip {
+        IpAddr::V4(ip) => match ip.octets() {
+            [127, 0, 0, last] => usize::from(last).checked_sub(1),
+            _ => None,
+        },
+        IpAddr::V6(_) => None,
+    }
+}
+
+const _: () = assert!(MOST_SEATS < 255, "a place's number is the last byte of its address");
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;
