@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use sluice_rtp::MediaKind;
 use sluice_sdp::{
-    CodecPolicy, Description, Direction, Kind, Msid, Opus, Plan, ReceivePolicy, Role, SendPolicy,
+    CodecPolicy, Description, Direction, Kind, Limits, Msid, Opus, Parsed, Plan, ReceivePolicy, Role,
+    SendPolicy,
 };
 
 use crate::command::{Binding, Carries, CommandError, MissingSections, Negotiated, NegotiationStep};
@@ -60,14 +61,14 @@ impl Shard {
 
     fn answer(&mut self, now: Instant, key: SessionKey, text: &str) -> Result<String, CommandError> {
         let limits = self.sdp_limits();
-        let offer = sluice_sdp::read(text, &limits).map_err(|e| invalid("remote_offer", &e))?;
-        if self.sessions[key].settings.offerer != Offerer::Peer && !offer.sections.is_empty() {
+        let offer = Parsed::read(text, &limits).map_err(|e| invalid("remote_offer", &e))?;
+        if self.sessions[key].settings.offerer != Offerer::Peer && !offer.description().sections.is_empty() {
             return Err(CommandError::Precondition("the node makes this session's offers".into()));
         }
         let fresh = self.credentials();
         let session = &mut self.sessions[key];
         let room = &mut self.rooms[session.room];
-        let assignments = assign(session, room, &offer);
+        let assignments = assign(session, room, offer.description());
         if assignments.len() > self.config.limits.sections {
             return Err(CommandError::Exhausted(format!(
                 "more than {} sections",
@@ -76,19 +77,16 @@ impl Shard {
         }
 
         // The peer's offer is narrowed first, so that the transport holds the directions that the answer will have.
-        let admitted = sluice_sdp::admit(text, &limits, &mut session.payload_types, |section| {
-            let mid = Mid::from(section.mid.as_str());
-            assignments.iter().find(|a| a.mid == mid).map_or(Direction::Inactive, |a| a.direction())
-        })
-        .map_err(|e| invalid("remote_offer", &e))?;
+        let admitted = offer
+            .admit(&mut session.payload_types, |section| {
+                let mid = Mid::from(section.mid.as_str());
+                assignments.iter().find(|a| a.mid == mid).map_or(Direction::Inactive, |a| a.direction())
+            })
+            .map_err(|e| invalid("remote_offer", &e))?;
         let raw =
             session.transport.accept_offer(&admitted.text, fresh).map_err(|e| invalid("remote_offer", &e))?;
         let ended = commit(session, assignments);
-
-        let answer = sluice_sdp::read(&raw, &limits).map_err(|e| fault(&e))?;
-        let plan = roles(session, room, &answer);
-        let sdp = sluice_sdp::correct(&raw, &Plan { sections: &plan, others: Role::Keep }, &limits)
-            .map_err(|e| fault(&e))?;
+        let sdp = corrected(session, room, &raw, &limits)?;
         self.rebind(now, key, &ended);
         Ok(sdp)
     }
@@ -144,10 +142,7 @@ impl Shard {
             }))
             .collect();
 
-        let description = sluice_sdp::read(&offered.sdp, &limits).map_err(|e| fault(&e))?;
-        let plan = roles(session, room, &description);
-        sluice_sdp::correct(&offered.sdp, &Plan { sections: &plan, others: Role::Keep }, &limits)
-            .map_err(|e| fault(&e))
+        corrected(session, room, &offered.sdp, &limits)
     }
 
     fn take_answer(&mut self, key: SessionKey, text: &str) -> Result<(), CommandError> {
@@ -226,11 +221,11 @@ impl Shard {
         self.emit_negotiation_needed(key, missing);
     }
 
-    fn sdp_limits(&self) -> sluice_sdp::Limits {
-        sluice_sdp::Limits {
+    fn sdp_limits(&self) -> Limits {
+        Limits {
             bytes: self.config.limits.sdp_bytes,
             sections: self.config.limits.sections,
-            ..sluice_sdp::Limits::default()
+            ..Limits::default()
         }
     }
 }
@@ -367,6 +362,13 @@ impl Assignment {
             Use::Subscription(_) => Direction::RecvOnly,
         }
     }
+}
+
+/// The transport's own text as the peer shall get it.
+fn corrected(session: &Session, room: &Room, text: &str, limits: &Limits) -> Result<String, CommandError> {
+    let parsed = Parsed::read(text, limits).map_err(|e| fault(&e))?;
+    let plan = roles(session, room, parsed.description());
+    parsed.correct(&Plan { sections: &plan, others: Role::Keep }).map_err(|e| fault(&e))
 }
 
 /// What each section of our own text must say.

@@ -69,17 +69,22 @@ impl Negotiated {
         const MOST: usize = 1_024;
         self.declared.clear();
         for lines in sdp.split("\nm=").skip(1) {
-            let has = |prefix: &str| lines.lines().any(|line| line.starts_with(prefix));
-            let mid = lines.lines().find_map(|line| line.strip_prefix("a=mid:").map(Mid::from));
-            let Some(mid) = mid.filter(|_| !has("a=simulcast:") && !has("a=rid:")) else { continue };
-            let pair = |line: &str| {
-                let mut numbers = line.strip_prefix("a=ssrc-group:FID ")?.split_whitespace();
-                Some((numbers.next()?.parse::<u32>().ok()?, numbers.next()?.parse::<u32>().ok()?))
-            };
-            let repairs: Vec<u32> = lines.lines().filter_map(|line| Some(pair(line)?.1)).collect();
-            let named = lines.lines().filter_map(|line| {
-                line.strip_prefix("a=ssrc:")?.split_whitespace().next()?.parse::<u32>().ok()
-            });
+            let (mut mid, mut layered, mut repairs, mut named) = (None, false, Vec::new(), Vec::new());
+            for line in lines.lines() {
+                if let Some(name) = line.strip_prefix("a=mid:") {
+                    mid.get_or_insert_with(|| Mid::from(name));
+                } else if let Some(pair) = line.strip_prefix("a=ssrc-group:FID ") {
+                    let mut pair = pair.split_whitespace().map(str::parse::<u32>);
+                    if let (Some(Ok(_)), Some(Ok(repair))) = (pair.next(), pair.next()) {
+                        repairs.push(repair);
+                    }
+                } else if let Some(ssrc) = line.strip_prefix("a=ssrc:") {
+                    named.extend(ssrc.split_whitespace().next().and_then(|ssrc| ssrc.parse::<u32>().ok()));
+                } else {
+                    layered |= line.starts_with("a=simulcast:") || line.starts_with("a=rid:");
+                }
+            }
+            let Some(mid) = mid.filter(|_| !layered) else { continue };
             for ssrc in named {
                 if self.declared.len() < MOST {
                     self.declared.insert(ssrc, Declared { mid, repairs: repairs.contains(&ssrc) });

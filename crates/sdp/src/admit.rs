@@ -2,8 +2,8 @@
 
 use sdp::description::media::MediaDescription;
 
-use crate::text;
-use crate::{Description, Direction, Kind, Limits, PayloadTypes, SdpError, Section, description};
+use crate::{Description, Direction, Kind, Limits, Parsed, PayloadTypes, SdpError, Section};
+use crate::{needed, text};
 
 /// A client's text that may go to the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,38 +14,53 @@ pub struct Admitted {
     pub description: Description,
 }
 
-/// Checks a client's offer or answer, and narrows its directions so that the stack never believes in a section that
-/// nobody owns. `wanted` gets each audio and video section that is not rejected, and says which direction, seen
-/// from the client, the stack shall see. `known` is the session's ledger of payload types.
+/// Reads a client's text and lets it through the gate: [`Parsed::read`], then [`Parsed::admit`].
 ///
 /// # Errors
-/// What [`read`](crate::read) refuses; [`SdpError::PayloadTypeConflict`] when a payload type changes its meaning
-/// within the session; [`SdpError::OutOfStep`] when `wanted` asks for more than the client wrote. `known` is
-/// changed only on success.
+/// Those of both.
 pub fn admit(
     text: &str,
     limits: &Limits,
     known: &mut PayloadTypes,
-    mut wanted: impl FnMut(&Section) -> Direction,
+    wanted: impl FnMut(&Section) -> Direction,
 ) -> Result<Admitted, SdpError> {
-    let mut parsed = text::parse(text, limits)?;
-    let description = description::describe(&parsed)?;
-    for (media, section) in parsed.media_descriptions.iter_mut().zip(&description.sections) {
-        if section.kind == Kind::Application {
-            continue;
+    Parsed::read(text, limits)?.admit(known, wanted)
+}
+
+impl Parsed {
+    /// Checks a client's offer or answer, and narrows its directions so that the stack never believes in a section
+    /// that nobody owns. `wanted` gets each audio and video section that is not rejected, and says which direction,
+    /// seen from the client, the stack shall see. `known` is the session's ledger of payload types.
+    ///
+    /// The text for the stack leaves out what no stack of ours reads, and says what all sections share once.
+    ///
+    /// # Errors
+    /// [`SdpError::PayloadTypeConflict`] when a payload type changes its meaning within the session;
+    /// [`SdpError::OutOfStep`] when `wanted` asks for more than the client wrote. `known` is changed only on success.
+    pub fn admit(
+        self,
+        known: &mut PayloadTypes,
+        mut wanted: impl FnMut(&Section) -> Direction,
+    ) -> Result<Admitted, SdpError> {
+        let Parsed { mut grammar, description } = self;
+        for (media, section) in grammar.media_descriptions.iter_mut().zip(&description.sections) {
+            if section.kind == Kind::Application {
+                continue;
+            }
+            if section.rejected {
+                silence(media);
+                continue;
+            }
+            let (have, want) = (section.direction, wanted(section));
+            if (want.sends() && !have.sends()) || (want.receives() && !have.receives()) {
+                return Err(SdpError::OutOfStep { mid: section.mid.clone(), have, want });
+            }
+            text::set_direction(media, want);
         }
-        if section.rejected {
-            silence(media);
-            continue;
-        }
-        let (have, want) = (section.direction, wanted(section));
-        if (want.sends() && !have.sends()) || (want.receives() && !have.receives()) {
-            return Err(SdpError::OutOfStep { mid: section.mid.clone(), have, want });
-        }
-        text::set_direction(media, want);
+        known.extend(&description.payload_types)?;
+        needed::keep(&mut grammar);
+        Ok(Admitted { text: grammar.marshal(), description })
     }
-    known.extend(&description.payload_types)?;
-    Ok(Admitted { text: parsed.marshal(), description })
 }
 
 /// Leaves of a rejected section what holds its place, and no more. Chromium keeps the ICE credentials of before a

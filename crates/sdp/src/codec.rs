@@ -78,7 +78,12 @@ pub enum CodecPolicy {
 
 /// The codecs of a section in its order of preference: those that the `m=` line lists and `a=rtpmap` explains.
 pub(crate) fn codecs(media: &MediaDescription) -> Vec<Codec> {
-    let mut all: HashMap<u8, Codec> = mapped(media).into_iter().map(|c| (c.payload_type, c)).collect();
+    listed(media, mapped(media))
+}
+
+/// Those of `mapped` that the `m=` line lists, in its order.
+pub(crate) fn listed(media: &MediaDescription, mapped: Vec<Codec>) -> Vec<Codec> {
+    let mut all: HashMap<u8, Codec> = mapped.into_iter().map(|c| (c.payload_type, c)).collect();
     let listed = media.media_name.formats.iter().filter_map(|f| f.parse::<u8>().ok());
     listed.filter_map(|pt| all.remove(&pt)).collect()
 }

@@ -5,7 +5,7 @@ use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
 use crate::text::{self, values};
-use crate::{CodecPolicy, Direction, Kind, Limits, Msid, SdpError, Section, codec, description};
+use crate::{CodecPolicy, Description, Direction, Kind, Limits, Msid, Parsed, SdpError, Section, codec};
 
 /// What one section is for, seen from the author of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,26 +58,34 @@ pub struct Plan<'a> {
     pub others: Role,
 }
 
-/// Rewrites a text by a plan. Sections that are rejected (port 0) are left alone.
+/// Reads the stack's text and rewrites it by a plan: [`Parsed::read`], then [`Parsed::correct`].
 ///
 /// # Errors
-/// What [`read`](crate::read) refuses, and a plan that names an unknown section, wants media where the text has
-/// none, or leaves a section without a codec.
+/// Those of both.
 pub fn correct(text: &str, plan: &Plan<'_>, limits: &Limits) -> Result<String, SdpError> {
-    let mut parsed = text::parse(text, limits)?;
-    let sections = description::describe(&parsed)?.sections;
-    if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
-        return Err(SdpError::UnknownMid(mid.clone()));
-    }
-    for (media, section) in parsed.media_descriptions.iter_mut().zip(&sections) {
-        let named = plan.sections.iter().find(|(mid, _)| *mid == section.mid).map(|(_, role)| role);
-        if section.kind != Kind::Application && !section.rejected {
-            apply(media, &section.mid, named.unwrap_or(&plan.others))?;
+    Parsed::read(text, limits)?.correct(plan)
+}
+
+impl Parsed {
+    /// Rewrites a text by a plan. Sections that are rejected (port 0) are left alone.
+    ///
+    /// # Errors
+    /// A plan that names an unknown section, wants media where the text has none, or leaves a section without a codec.
+    pub fn correct(self, plan: &Plan<'_>) -> Result<String, SdpError> {
+        let Parsed { mut grammar, description: Description { sections, .. } } = self;
+        if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
+            return Err(SdpError::UnknownMid(mid.clone()));
         }
+        for (media, section) in grammar.media_descriptions.iter_mut().zip(&sections) {
+            let named = plan.sections.iter().find(|(mid, _)| *mid == section.mid).map(|(_, role)| role);
+            if section.kind != Kind::Application && !section.rejected {
+                apply(media, &section.mid, named.unwrap_or(&plan.others))?;
+            }
+        }
+        move_candidates(&mut grammar, &sections);
+        name_streams(&mut grammar);
+        Ok(grammar.marshal())
     }
-    move_candidates(&mut parsed, &sections);
-    name_streams(&mut parsed);
-    Ok(parsed.marshal())
 }
 
 fn apply(media: &mut MediaDescription, mid: &str, role: &Role) -> Result<(), SdpError> {

@@ -182,14 +182,16 @@ impl PayloadTypes {
         for (pt, meaning) in &other.0 {
             self.check(*pt, meaning)?;
         }
-        self.0.extend(other.0.iter().map(|(pt, meaning)| (*pt, meaning.clone())));
+        for (pt, meaning) in &other.0 {
+            self.0.entry(*pt).or_insert_with(|| meaning.clone());
+        }
         Ok(())
     }
 
     fn insert(&mut self, codec: &Codec) -> Result<(), SdpError> {
         let meaning = codec.meaning();
         self.check(codec.payload_type, &meaning)?;
-        self.0.insert(codec.payload_type, meaning);
+        self.0.entry(codec.payload_type).or_insert(meaning);
         Ok(())
     }
 
@@ -205,29 +207,55 @@ impl PayloadTypes {
     }
 }
 
-/// Reads an offer or an answer of a stranger.
-///
-/// # Errors
-/// [`SdpError`] when the text is too large, is no session description, lacks what WebRTC requires, or gives one
-/// payload type two meanings.
-pub fn read(text: &str, limits: &Limits) -> Result<Description, SdpError> {
-    describe(&text::parse(text, limits)?)
+/// A text that was read, and may be rewritten without being read again: [`Parsed::admit`] for the way to the stack,
+/// [`Parsed::correct`] for the way out.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    pub(crate) grammar: SessionDescription,
+    pub(crate) description: Description,
 }
 
-pub(crate) fn describe(parsed: &SessionDescription) -> Result<Description, SdpError> {
+impl Parsed {
+    /// Reads an offer or an answer of a stranger.
+    ///
+    /// # Errors
+    /// [`SdpError`] when the text is too large, is no session description, lacks what WebRTC requires, or gives one
+    /// payload type two meanings.
+    pub fn read(text: &str, limits: &Limits) -> Result<Self, SdpError> {
+        let grammar = text::parse(text, limits)?;
+        let description = describe(&grammar)?;
+        Ok(Parsed { grammar, description })
+    }
+
+    /// What the text says.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+}
+
+/// Reads an offer or an answer of a stranger, of which only what it says matters.
+///
+/// # Errors
+/// Those of [`Parsed::read`].
+pub fn read(text: &str, limits: &Limits) -> Result<Description, SdpError> {
+    Ok(Parsed::read(text, limits)?.description)
+}
+
+fn describe(parsed: &SessionDescription) -> Result<Description, SdpError> {
     let bundle = bundle(parsed);
     let mut payload_types = PayloadTypes::default();
     let mut mids = HashSet::new();
     let mut sections = Vec::with_capacity(parsed.media_descriptions.len());
     for (index, media) in parsed.media_descriptions.iter().enumerate() {
-        let section = read_section(media, index, &bundle)?;
+        let mapped = codec::mapped(media);
+        let mut section = read_section(media, index, &bundle)?;
         if !mids.insert(section.mid.clone()) {
             return Err(SdpError::DuplicateMid(section.mid));
         }
         if !section.rejected {
-            let mapped = codec::mapped(media);
             mapped.iter().try_for_each(|codec| payload_types.insert(codec))?;
         }
+        section.codecs = codec::listed(media, mapped);
         sections.push(section);
     }
     // What a rejected section says of the transport may be stale.
@@ -241,6 +269,7 @@ pub(crate) fn describe(parsed: &SessionDescription) -> Result<Description, SdpEr
     Ok(Description { sections, ice_lite, ice_ufrag, candidates, payload_types })
 }
 
+/// A section, still without its codecs.
 fn read_section(media: &MediaDescription, index: usize, bundle: &[&str]) -> Result<Section, SdpError> {
     let mid = text::mid(media).ok_or(SdpError::MissingMid { index })?;
     let kind = match media.media_name.media.as_str() {
@@ -262,7 +291,7 @@ fn read_section(media: &MediaDescription, index: usize, bundle: &[&str]) -> Resu
         rejected: media.media_name.port.value == 0 && !bundle.contains(&mid),
         msid: values(media, "msid").find_map(Msid::parse),
         rids_send: rids_send(media),
-        codecs: codec::codecs(media),
+        codecs: Vec::new(),
         ssrcs,
     })
 }

@@ -3,7 +3,8 @@
 //! Text in, text out. [`read`] turns an offer or an answer into a small [`Description`]. [`admit`] is the gate for a
 //! client's text on its way to the WebRTC stack: sections that nobody owns become inactive before the stack sees
 //! them. [`correct`] takes the text that the stack wrote and makes each media section say what the room means: whose
-//! track it carries, with which codecs and parameters. All treat their input as hostile.
+//! track it carries, with which codecs and parameters. [`Parsed`] is what all of them begin with, for who needs to
+//! look at a text before deciding what becomes of it. All treat their input as hostile.
 //!
 //! It is not a WebRTC stack and keeps no state: it decides nothing about rooms, opens no socket, and knows
 //! nothing of the library behind the session. `docs/negotiation.md` tells where the texts come from.
@@ -23,12 +24,13 @@ mod correct;
 mod description;
 mod error;
 mod limits;
+mod needed;
 mod text;
 
 pub use admit::{Admitted, admit};
 pub use candidate::{Candidate, CandidateKind, Transport};
 pub use codec::{Codec, CodecPolicy};
 pub use correct::{Opus, Plan, ReceivePolicy, Role, SendPolicy, correct};
-pub use description::{Description, Direction, Kind, Msid, PayloadTypes, Section, read};
+pub use description::{Description, Direction, Kind, Msid, Parsed, PayloadTypes, Section, read};
 pub use error::SdpError;
 pub use limits::Limits;

@@ -27,12 +27,21 @@ fn check_bounds(text: &str, limits: &Limits) -> Result<(), SdpError> {
         let line = line.strip_suffix('\r').unwrap_or(line);
         bound("line in bytes", line.len(), limits.line_bytes)?;
         // A lone carriage return would become a line break of the attacker's choice at the next parser.
-        if line.chars().any(char::is_control) {
+        if has_control(line) {
             return Err(SdpError::Malformed(format!("control character in line {:?}", excerpt(line))));
         }
         sections += usize::from(line.starts_with("m="));
     }
     bound("number of media sections", sections, limits.sections)
+}
+
+fn has_control(line: &str) -> bool {
+    // Nearly all lines are ASCII, which is looked at many bytes at a time.
+    if line.is_ascii() {
+        line.bytes().any(|b| b.is_ascii_control())
+    } else {
+        line.chars().any(char::is_control)
+    }
 }
 
 fn bound(what: &'static str, size: usize, limit: usize) -> Result<(), SdpError> {

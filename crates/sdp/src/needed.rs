@@ -1,0 +1,95 @@
+//! What a WebRTC stack needs of a client's text. The rest is left out of the text that it gets: a stack tries one
+//! attribute after the other on each line, so that a line nobody reads is the dearest of all.
+//!
+//! This is what str0m 0.25.0 reads. `engine/tests/admitted.rs` holds it against what it makes of whole texts; look
+//! here again when a stack is to learn a new attribute.
+
+use sdp::SessionDescription;
+use sdp::description::common::Attribute;
+
+use crate::{Candidate, text};
+
+/// What was said of the transport that all sections share. A stack believes the first place that says it.
+#[derive(Default)]
+struct Said {
+    /// Both of `a=ice-ufrag` and `a=ice-pwd`, in one place.
+    credentials: bool,
+    fingerprint: bool,
+    setup: bool,
+}
+
+impl Said {
+    /// What a place says besides, once all of its lines were seen.
+    fn note(&mut self, attributes: &[Attribute]) {
+        let has = |key: &str| attributes.iter().any(|a| a.key == key);
+        self.credentials |= has("ice-ufrag") && has("ice-pwd");
+        self.fingerprint |= has("fingerprint");
+        self.setup |= has("setup");
+    }
+
+    /// Whether this line need not be said again.
+    fn repeats(&self, attribute: &Attribute) -> bool {
+        match attribute.key.as_str() {
+            "ice-ufrag" | "ice-pwd" => self.credentials,
+            "fingerprint" => self.fingerprint,
+            "setup" => self.setup,
+            _ => false,
+        }
+    }
+}
+
+/// Leaves what a stack needs.
+pub(crate) fn keep(parsed: &mut SessionDescription) {
+    let mut said = Said::default();
+    parsed.attributes.retain(|a| matches!(a.key.as_str(), "group" | "ice-lite") || is_of_transport(a));
+    said.note(&parsed.attributes);
+    for media in &mut parsed.media_descriptions {
+        (media.media_title, media.connection_information, media.encryption_key) = (None, None, None);
+        media.bandwidth.clear();
+        let sends = text::direction(media).sends();
+        let mut ssrcs = Vec::new();
+        media.attributes.retain(|a| match a.key.as_str() {
+            "ssrc" => sends && is_first_of_ssrc(a, &mut ssrcs),
+            "ssrc-group" => sends && a.value.as_deref().is_some_and(|v| v.starts_with("FID ")),
+            _ if is_of_transport(a) => !said.repeats(a),
+            _ => is_of_section(a),
+        });
+        said.note(&media.attributes);
+    }
+}
+
+fn is_of_transport(attribute: &Attribute) -> bool {
+    match attribute.key.as_str() {
+        "ice-ufrag" | "ice-pwd" | "fingerprint" | "setup" => true,
+        // A name instead of an address is of use to nobody here.
+        "candidate" => attribute
+            .value
+            .as_deref()
+            .and_then(|v| v.parse::<Candidate>().ok())
+            .is_some_and(|c| c.address.is_some()),
+        _ => false,
+    }
+}
+
+fn is_of_section(attribute: &Attribute) -> bool {
+    match attribute.key.as_str() {
+        "mid" | "sendrecv" | "sendonly" | "recvonly" | "inactive" => true,
+        "rtpmap" | "fmtp" | "extmap" | "rid" | "simulcast" => true,
+        "max-message-size" | "sctp-init" => true,
+        // All other feedback goes by what the stack itself can do.
+        "rtcp-fb" => attribute.value.as_deref().is_some_and(|v| v.ends_with(" transport-cc")),
+        _ => false,
+    }
+}
+
+/// One line for each SSRC announces it. What it says of the SSRC does not matter, but it must say something.
+fn is_first_of_ssrc(attribute: &Attribute, seen: &mut Vec<u32>) -> bool {
+    let words = attribute.value.as_deref().and_then(|v| v.split_once(' '));
+    let Some((ssrc, _)) = words.filter(|(_, rest)| rest.contains(':')) else { return false };
+    let Ok(ssrc) = ssrc.parse() else { return false };
+    let first = !seen.contains(&ssrc);
+    if first {
+        seen.push(ssrc);
+    }
+    first
+}
