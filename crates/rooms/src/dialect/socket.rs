@@ -15,6 +15,11 @@ use crate::settings::Limits;
 
 /// One message must leave within this, or the client does not read.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages that wait are written together, as many at most: several follow each other when somebody joins, and each
+/// write is a system call.
+const BATCH: usize = 16;
+/// What of a batch is held back at most before it is written: what must leave within [`WRITE_TIMEOUT`] stays small.
+pub(crate) const WRITE_BUFFER: usize = 16 * 1024;
 /// How long we read on after our last word. A connection closed with unread bytes is reset, which can take our last word
 /// away from the client.
 const LINGER: Duration = Duration::from_secs(5);
@@ -41,6 +46,11 @@ pub(crate) enum Deaf {
     Gone,
 }
 
+/// Whether a write ended well and in time.
+async fn within<E>(write: impl Future<Output = Result<(), E>>) -> bool {
+    matches!(tokio::time::timeout(WRITE_TIMEOUT, write).await, Ok(Ok(())))
+}
+
 pub(crate) struct Socket {
     incoming: SplitStream<WebSocket>,
     outgoing: mpsc::Sender<Frame>,
@@ -52,20 +62,31 @@ impl Socket {
         let (mut sink, incoming) = socket.split();
         let (outgoing, mut queue) = mpsc::channel(limits.client_queue.max(1));
         tokio::spawn(async move {
-            while let Some(frame) = queue.recv().await {
-                let (message, last) = match frame {
-                    Frame::Response(response) => (Message::Binary(response.encode_to_vec().into()), false),
-                    Frame::Close(code, reason) => {
-                        (Message::Close(Some(CloseFrame { code, reason: reason.into() })), true)
+            let mut waiting = Vec::new();
+            while queue.recv_many(&mut waiting, BATCH).await > 0 {
+                for frame in waiting.drain(..) {
+                    let (message, last) = match frame {
+                        Frame::Response(response) => {
+                            (Message::Binary(response.encode_to_vec().into()), false)
+                        }
+                        Frame::Close(code, reason) => {
+                            (Message::Close(Some(CloseFrame { code, reason: reason.into() })), true)
+                        }
+                    };
+                    if !within(sink.feed(message)).await {
+                        return;
                     }
-                };
-                let sent = tokio::time::timeout(WRITE_TIMEOUT, sink.send(message)).await;
-                if last || !matches!(sent, Ok(Ok(()))) {
+                    if last {
+                        within(sink.flush()).await;
+                        return;
+                    }
+                }
+                if !within(sink.flush()).await {
                     return;
                 }
             }
             // Nobody will say more: whether the client still gets this politeness does not matter.
-            drop(tokio::time::timeout(WRITE_TIMEOUT, sink.close()).await);
+            within(sink.close()).await;
         });
         Self { incoming, outgoing, rate: Rate::new(limits.messages_per_second, Instant::now()) }
     }

@@ -18,7 +18,7 @@ use sluice_livekit_proto::signal_response::Message;
 use tokio::sync::mpsc;
 
 use super::query::{Intent, IntentError};
-use super::socket::Socket;
+use super::socket::{Socket, WRITE_BUFFER};
 use super::{Arrival, Context, convert, join_request, peer};
 use crate::http::READ_BUFFER;
 use crate::http::Refusal;
@@ -185,7 +185,8 @@ async fn connect(
     let upgrade = upgrade
         .max_message_size(limits.message_bytes)
         .max_frame_size(limits.message_bytes)
-        .read_buffer_size(READ_BUFFER);
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER);
     let upgrade = upgrade
         .on_failed_upgrade(|error| tracing::info!(%error, "the client went before its WebSocket came"));
     Ok(upgrade
