@@ -15,9 +15,9 @@ use crate::room::Presence;
 use crate::room::actor::Beginning;
 use crate::room::roster::{Roster, Seat};
 
-/// Versions that may have been told to clients since the record was written. A client drops what is older than it
-/// knows, so a recovered participant starts well above.
-const VERSION_LEAP: u32 = 1_000;
+/// Versions that may have been told to clients since the record was written: not every change is. A client drops what is
+/// older than it knows, so a recovered participant starts well above.
+pub(crate) const VERSION_LEAP: u32 = 1_000;
 
 /// Tries until it works or `stop`. Returns from where on events are to be followed.
 pub(crate) async fn recover(context: &Arc<Context>, stop: &CancellationToken) -> Option<Position> {
@@ -117,13 +117,16 @@ fn resume(context: &Arc<Context>, room: sfu::Room) {
 
 /// The record stands in one of the participant's sessions.
 fn member(participant_id: &str, sessions: Vec<sfu::Session>) -> Option<peer::Restored> {
-    let mut members =
-        sessions.iter().filter_map(|session| model::Member::decode(&session.app_state[..]).ok());
-    let mut memory = members.find(|member| {
-        member.participant.as_ref().is_some_and(|participant| participant.participant_id == participant_id)
-    })?;
+    let mut members = sessions.iter().filter_map(|session| {
+        let member = model::Member::decode(&session.app_state[..]).ok()?;
+        let is_it = member.participant.as_ref().is_some_and(|p| p.participant_id == participant_id);
+        is_it.then(|| (member, session.state()))
+    });
+    let (mut memory, state) = members.next()?;
     let participant = memory.participant.as_mut()?;
     participant.version = participant.version.saturating_add(VERSION_LEAP);
+    // Once its media is up that is not written down: the session itself shows it.
+    participant.active |= matches!(state, sfu::SessionState::Connected | sfu::SessionState::Disconnected);
     let tracks = peer::tracks(&sessions).into_iter().filter(|track| !track.mid.is_empty()).collect();
     let presence = Arc::new(Presence { participant: participant.clone(), tracks });
     Some(peer::Restored::new(memory, presence, sessions))

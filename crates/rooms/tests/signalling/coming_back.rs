@@ -217,6 +217,30 @@ async fn a_restarted_server_goes_on_with_the_rooms_that_the_node_holds() {
 }
 
 #[tokio::test]
+async fn whose_media_was_up_is_known_after_a_restart_though_nobody_wrote_it_down() {
+    let (node, address) = FakeNode::start().await;
+    let server = Server::start(settings(address)).await;
+    server.wait_until_ready().await;
+    let mut alice = server.join("alice").await;
+    let mut bob = server.join("bob").await;
+    let sid = alice.sid.clone();
+    node.connect(&format!("{sid}.sub"));
+    let active = livekit::participant_info::State::Active;
+    let before = bob.update(|info| info.sid == sid && info.state() == active).await;
+    // Her calls are made in order: whatever is written of her before the track is there when the track is.
+    alice.publish("cam").await;
+    let call = format!("PutSession {sid}.sub");
+    let written = node.calls().into_iter().filter(|made| *made == call).count();
+    assert_eq!(written, 1, "joining wrote her record, and nothing changed in it");
+
+    let server = restart(server, address).await;
+    let mut bob = come_back(&server, "bob", &bob.sid).await;
+    let after = bob.update(|info| info.sid == sid).await;
+    assert_eq!(after.state(), active);
+    assert!(after.version > before.version, "else the client ignores it");
+}
+
+#[tokio::test]
 async fn after_a_restart_choices_and_rules_still_hold() {
     let (node, address) = FakeNode::start().await;
     let server = Server::start(settings(address)).await;

@@ -171,7 +171,9 @@ pub(crate) fn restore(context: Arc<Context>, room: Handle, record: model::Room, 
     let joined =
         Joined { room: record, me: restored.presence.clone(), others: Vec::new(), wanted: Arc::from([]) };
     let span = span(&joined);
-    let mut peer = Peer::new(context, room, joined, restored.memory);
+    // The node's record has an older version than the participant has now.
+    let memory = model::Member { participant: None, ..restored.memory };
+    let mut peer = Peer::new(context, room, joined, memory);
     for track in &restored.presence.tracks {
         peer.qualities.begun(&track.track_id, Instant::now());
     }

@@ -18,6 +18,7 @@ use super::{Arrival, Context, convert};
 use crate::model;
 use crate::node::now_ms;
 use crate::node::steps::{Step, Steps};
+use crate::recovery::VERSION_LEAP;
 use crate::room::{Change, Command, Handle, Joined, Notice, Presence, Reason};
 use crate::settings::seconds;
 use crate::token::Claims;
@@ -66,7 +67,7 @@ pub(crate) struct Peer {
 struct People {
     me: Arc<Presence>,
     others: BTreeMap<String, Arc<Presence>>,
-    /// What the node keeps for a process that starts anew.
+    /// What the node keeps for a process that starts anew; without the participant if its record is of before a restart.
     memory: model::Member,
     speakers: Speakers,
     /// Who speaks, as the node last said.
@@ -290,6 +291,16 @@ impl Peer {
         let request =
             self.sessions.put_primary(self.scope(), &self.people.me, self.client(), &self.people.memory);
         self.push(Step::PutSession(request));
+    }
+
+    /// Whether a process that starts anew would find something wrong. That media is up it learns from the session, tracks
+    /// from publications, and it leaps over versions: so joining needs no second record, and publishing none.
+    fn record_is_outdated(&self) -> bool {
+        let Some(recorded) = &self.people.memory.participant else { return true };
+        let me = &self.people.me.participant;
+        let grown = me.version.saturating_sub(recorded.version);
+        let like_it = model::Participant { version: recorded.version, active: recorded.active, ..me.clone() };
+        like_it != *recorded || grown >= VERSION_LEAP / 2
     }
 
     fn scope(&self) -> sessions::Scope {

@@ -55,7 +55,9 @@ impl Peer {
         for presence in presences {
             if presence.id() == self.id() {
                 self.people.me = presence.clone();
-                self.remember();
+                if self.record_is_outdated() {
+                    self.remember();
+                }
                 continue;
             }
             let known = self.people.others.insert(presence.id().to_owned(), presence.clone());

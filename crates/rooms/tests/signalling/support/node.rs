@@ -98,6 +98,20 @@ impl FakeNode {
         sessions.into_iter().find(|session| session.session_id.ends_with(suffix)).unwrap()
     }
 
+    /// The session's media comes up.
+    pub fn connect(&self, session_id: &str) {
+        for room in self.state().rooms.values_mut() {
+            for session in room.sessions.iter_mut().filter(|session| session.session_id == session_id) {
+                session.set_state(SessionState::Connected);
+            }
+        }
+        self.emit(Kind::SessionChanged(SessionChanged {
+            session_id: session_id.into(),
+            state: SessionState::Connected.into(),
+            ..Default::default()
+        }));
+    }
+
     pub fn fail(&self, call: Option<&'static str>) {
         self.state().failing = call;
     }
