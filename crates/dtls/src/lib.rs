@@ -1,12 +1,14 @@
 //! DTLS as str0m is given it: one checked configuration for all sessions, and an ear for the keys.
 //!
 //! str0m's own provider checks a new configuration for every session, which tries out each cipher and key exchange: thirty
-//! times what all the rest of a new session costs. The handshake itself is `dimpl`'s, as in str0m.
+//! times what all the rest of a new session costs. It also parses the private key for each. The handshake itself is
+//! `dimpl`'s, as in str0m.
 //!
 //! Whoever seals and opens media itself, beside a session that keeps ICE, DTLS and data channels, gets the keys by
 //! [`listening`]. Nobody else pays for that.
 
 mod ear;
+mod keys;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -14,6 +16,7 @@ use std::time::Instant;
 
 pub use ear::{Ear, Keys, listening};
 
+use dimpl::crypto::aws_lc_rs::default_provider;
 use str0m::crypto::dtls::{
     DtlsCert, DtlsImplError, DtlsInstance, DtlsOutput, DtlsProvider, DtlsVersion, ProtocolVersion,
 };
@@ -46,7 +49,8 @@ impl CheckedOnce {
 
 fn check(mtu: Option<usize>) -> Result<Arc<dimpl::Config>, CryptoError> {
     // ICE has proven by then that the peer is where it says, so a cookie would only cost a round trip.
-    let mut config = dimpl::Config::builder().use_server_cookie(false);
+    let crypto = dimpl::crypto::CryptoProvider { key_provider: &keys::ParsedOnce, ..default_provider() };
+    let mut config = dimpl::Config::builder().use_server_cookie(false).with_crypto_provider(crypto);
     if let Some(mtu) = mtu {
         config = config.mtu(mtu);
     }
