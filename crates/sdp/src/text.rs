@@ -12,12 +12,44 @@ use crate::{Direction, Limits, SdpError};
 /// Parses text within its limits.
 pub(crate) fn parse(text: &str, limits: &Limits) -> Result<SessionDescription, SdpError> {
     check_bounds(text, limits)?;
-    let parsed = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
+    let (rest, session, sections) = take_attributes(text);
+    let mut parsed = SessionDescription::unmarshal(&mut Cursor::new(rest.as_bytes()))
         .map_err(|e| SdpError::Malformed(excerpt(&e.to_string())))?;
-    for media in &parsed.media_descriptions {
-        bound("attributes of a section", media.attributes.len(), limits.attributes)?;
+    parsed.attributes = session;
+    for (media, attributes) in parsed.media_descriptions.iter_mut().zip(sections) {
+        bound("attributes of a section", attributes.len(), limits.attributes)?;
+        media.attributes = attributes;
     }
     Ok(parsed)
+}
+
+/// Attributes of the session and of each section, and the text that is left. They are most lines of a text, and the grammar
+/// has nothing to say of them but where they may stand: for that it keeps the first of those that follow each other.
+fn take_attributes(text: &str) -> (String, Vec<Attribute>, Vec<Vec<Attribute>>) {
+    let (mut rest, mut session, mut sections) = (String::new(), Vec::new(), Vec::new());
+    let mut follows = false;
+    for line in text.split('\n') {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let attribute = line.strip_prefix("a=");
+        if !follows || attribute.is_none() {
+            rest.push_str(line);
+            rest.push('\n');
+        }
+        follows = attribute.is_some();
+        if let Some(attribute) = attribute.map(str::trim) {
+            let (key, value) = match attribute.split_once(':') {
+                Some((key, value)) => (key, Some(value.to_owned())),
+                None => (attribute, None),
+            };
+            sections.last_mut().unwrap_or(&mut session).push(Attribute::new(key.to_owned(), value));
+        } else if line.starts_with("m=") {
+            sections.push(Vec::new());
+        }
+    }
+    (rest, session, sections)
 }
 
 fn check_bounds(text: &str, limits: &Limits) -> Result<(), SdpError> {
@@ -80,4 +112,57 @@ pub(crate) fn mid(media: &MediaDescription) -> Option<&str> {
 /// A character of RFC 8866's `token`: what `a=mid` and `a=msid` are made of.
 pub(crate) fn is_token(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x27 | 0x2a | 0x2b | 0x2d | 0x2e | 0x30..=0x39 | 0x41..=0x5a | 0x5e..=0x7e)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXTS: [&str; 3] = [
+        include_str!("../tests/data/chromium-publish-offer.sdp"),
+        include_str!("../tests/data/firefox-subscribe-offer.sdp"),
+        include_str!("../tests/data/chromium-stopped-answer-stack.sdp"),
+    ];
+
+    /// What the grammar makes of a whole text.
+    fn by_grammar(text: &str) -> Option<String> {
+        check_bounds(text, &Limits::default()).ok()?;
+        Some(SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes())).ok()?.marshal())
+    }
+
+    fn by_parts(text: &str) -> Option<String> {
+        Some(parse(text, &Limits::default()).ok()?.marshal())
+    }
+
+    #[test]
+    fn whole_texts_read_as_the_grammar_reads_them() {
+        for text in TEXTS {
+            assert!(by_parts(text).is_some());
+            assert_eq!(by_parts(text), by_grammar(text));
+            let bare = text.replace('\r', "").replace("a=mid", "\n\na=mid");
+            assert_eq!(by_parts(&bare), by_grammar(text), "line ends and empty lines do not matter");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn lines_in_any_order_read_as_the_grammar_reads_them(
+            which in 0..TEXTS.len(),
+            moves in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 0..4),
+            lines in prop::collection::vec("[vostmabck=:\\PC]{0,6}", 0..3),
+        ) {
+            let mut text: Vec<&str> = TEXTS[which].lines().collect();
+            for (from, to) in moves {
+                let line = text.remove(from.index(text.len()));
+                text.insert(to.index(text.len() + 1), line);
+            }
+            text.extend(lines.iter().map(String::as_str));
+            let text = text.join("\r\n");
+            prop_assert_eq!(by_parts(&text), by_grammar(&text));
+        }
+    }
 }
