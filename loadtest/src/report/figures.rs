@@ -19,6 +19,8 @@ pub(crate) struct People {
     /// In the whole run, as often as it happened.
     pub(crate) joins: u64,
     pub(crate) leaves: u64,
+    /// In the measured time, a second.
+    pub(crate) joins_per_second: f64,
     pub(crate) failed: u64,
     /// The most at once: videos that were wanted, and of which nothing came for five seconds.
     pub(crate) dark_videos: u64,
@@ -81,6 +83,8 @@ pub(crate) struct Server {
     /// Received by all, for a second of the server's CPU.
     pub(crate) packets_per_cpu_second: f64,
     pub(crate) cpu_ms_per_participant_second: f64,
+    /// Joins for a second of the server's CPU, with all else that it did.
+    pub(crate) joins_per_cpu_second: f64,
     pub(crate) rss_mib_before: f64,
     pub(crate) rss_mib: f64,
     pub(crate) rss_mib_max: f64,
@@ -126,11 +130,13 @@ impl People {
     pub(super) fn of(record: &Record) -> Self {
         let sum =
             |of: fn(&second::People) -> u64| record.seconds.iter().map(|second| of(&second.people)).sum();
+        let joined: u64 = measured(record).map(|second| second.people.joined).sum();
         Self {
             planned: record.scenario.total(),
             present: measured(record).last().map_or(0, |second| second.people.present),
             joins: sum(|people| people.joined),
             leaves: sum(|people| people.left),
+            joins_per_second: joined as f64 / seconds(record),
             failed: sum(|people| people.failed),
             dark_videos: measured(record).map(|second| second.people.dark).max().unwrap_or(0),
         }
@@ -223,11 +229,14 @@ impl Server {
         let before = record.server_before.unwrap_or(start.rss_mib);
         let elapsed = end.at.saturating_duration_since(start.at).as_secs_f64().max(1e-3);
         let packets = media.received_packets_per_second * elapsed;
+        let joins = people.joins_per_second * elapsed;
+        let per_cpu_second = |count: f64| if cpu > 0.0 { count / cpu } else { 0.0 };
         let window = &record.window;
         let inside = record.server.iter().filter(|at| (window.start..=window.end).contains(&at.second));
         Some(Self {
             cores: end.cores_since(&start),
-            packets_per_cpu_second: if cpu > 0.0 { packets / cpu } else { 0.0 },
+            packets_per_cpu_second: per_cpu_second(packets),
+            joins_per_cpu_second: per_cpu_second(joins),
             cpu_ms_per_participant_second: end.cores_since(&start) * 1e3 / present,
             rss_mib_before: before,
             rss_mib: end.rss_mib,

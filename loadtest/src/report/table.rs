@@ -100,6 +100,15 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    if people.joins_per_second > 0.0 {
+        let cost = server.as_ref().map_or(String::new(), |server| {
+            format!(
+                "; {} per CPU-second of the server, all else included",
+                thousands(server.joins_per_cpu_second)
+            )
+        });
+        rows.push(("joins", format!("{:.1} a second while measuring{cost}", people.joins_per_second)));
+    }
     if media.layer_switches > 0 {
         rows.push(("layer switches", media.layer_switches.to_string()));
     }

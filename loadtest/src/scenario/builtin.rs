@@ -7,13 +7,14 @@ use super::file::Scenario;
 use super::overrides::Overrides;
 
 /// Name and text of each, in the order in which they are listed.
-pub(crate) const BUILT_IN: [(&str, &str); 9] = [
+pub(crate) const BUILT_IN: [(&str, &str); 10] = [
     ("fanout", include_str!("builtin/fanout.toml")),
     ("meeting", include_str!("builtin/meeting.toml")),
     ("pairs", include_str!("builtin/pairs.toml")),
     ("audio-room", include_str!("builtin/audio-room.toml")),
     ("webinar", include_str!("builtin/webinar.toml")),
     ("churn", include_str!("builtin/churn.toml")),
+    ("joins", include_str!("builtin/joins.toml")),
     ("layers", include_str!("builtin/layers.toml")),
     ("calls", include_str!("builtin/calls.toml")),
     ("lossy", include_str!("builtin/lossy.toml")),

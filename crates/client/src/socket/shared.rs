@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use quinn_udp::{BATCH_SIZE, Transmit, UdpSockRef, UdpSocketState};
@@ -23,6 +23,9 @@ use super::{Exit, buffer};
 const MOST_SEATS: usize = 64;
 /// Of the kernel's buffer, for each connection: a few frames of video.
 const BUFFER_PER_SEAT: usize = 64 << 10;
+/// How long an address rests before another connection gets it: the server may not have noticed yet that the last one is gone, and
+/// would take the new one's handshake for the old one's.
+const REST: Duration = Duration::from_secs(5);
 /// Datagrams that may wait for a connection's task: handshakes and checks, and media only until its keys are known.
 const MOST_WAITING: usize = 256;
 
@@ -46,7 +49,7 @@ impl SharedSockets {
         open.retain(|socket| socket.strong_count() > 0);
         let mut sound = open.iter().filter_map(Weak::upgrade).filter(|socket| !socket.reader.is_finished());
         let free = sound.find_map(|socket| {
-            let index = socket.port.free()?;
+            let index = socket.port.free(Instant::now())?;
             Some((socket, index))
         });
         let (socket, index) = match free {
@@ -59,7 +62,7 @@ impl SharedSockets {
         };
         let waiting = Arc::new(Waiting::default());
         let place = Place { ip: address(index), listener, waiting: waiting.clone() };
-        socket.port.places()[index] = Some(place);
+        socket.port.places()[index] = Slot::Taken(place);
         Ok(Seat { socket, index, waiting })
     }
 }
@@ -133,7 +136,8 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let left = self.socket.port.places()[self.index].take();
+        let rests = Slot::Free { from: Instant::now() + REST };
+        let left = std::mem::replace(&mut self.socket.port.places()[self.index], rests);
         // After the lock of the places: a listener holds whatever its connection holds.
         drop(left);
     }
@@ -159,7 +163,8 @@ impl Open {
         let granted = state.recv_buffer_size(socket).context("the socket does not tell its buffer")?;
         let seats = (granted / BUFFER_PER_SEAT).clamp(1, MOST_SEATS);
         let number = io.local_addr()?.port();
-        let places = std::iter::repeat_with(|| None).take(seats).collect();
+        let from = Instant::now();
+        let places = std::iter::repeat_with(|| Slot::Free { from }).take(seats).collect();
         let port = Arc::new(Port { io, state, number, places: Mutex::new(places) });
         let reader = tokio::spawn(port.clone().read()).abort_handle();
         Ok(Self { port, reader })
@@ -176,7 +181,21 @@ struct Port {
     io: UdpSocket,
     state: UdpSocketState,
     number: u16,
-    places: Mutex<Vec<Option<Place>>>,
+    places: Mutex<Vec<Slot>>,
+}
+
+enum Slot {
+    Free { from: Instant },
+    Taken(Place),
+}
+
+impl Slot {
+    fn place(&mut self) -> Option<&mut Place> {
+        match self {
+            Self::Taken(place) => Some(place),
+            Self::Free { .. } => None,
+        }
+    }
 }
 
 struct Place {
@@ -186,12 +205,12 @@ struct Place {
 }
 
 impl Port {
-    fn places(&self) -> MutexGuard<'_, Vec<Option<Place>>> {
+    fn places(&self) -> MutexGuard<'_, Vec<Slot>> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn free(&self) -> Option<usize> {
-        self.places().iter().position(Option::is_none)
+    fn free(&self, now: Instant) -> Option<usize> {
+        self.places().iter().position(|slot| matches!(slot, Slot::Free { from } if *from <= now))
     }
 
     /// Reads until the socket fails or nobody is left.
@@ -202,7 +221,8 @@ impl Port {
                 Err(error) => Err(error),
             };
             if let Err(error) = taken {
-                self.places().iter().flatten().for_each(|place| place.waiting.fail(error.kind()));
+                let mut places = self.places();
+                places.iter_mut().filter_map(Slot::place).for_each(|place| place.waiting.fail(error.kind()));
                 return;
             }
             // Whoever is due to send is not kept waiting.
@@ -214,7 +234,7 @@ impl Port {
         let mut places = self.places();
         let at = Instant::now();
         let taken = buffer::receive::<BATCH_SIZE>(&self.io, &self.state, |meta, bytes| {
-            let place = meta.dst_ip.and_then(index).and_then(|index| places.get_mut(index)?.as_mut());
+            let place = meta.dst_ip.and_then(index).and_then(|index| places.get_mut(index)?.place());
             // Nobody's: a straggler for somebody who has left, or a stranger.
             if let Some(place) = place {
                 place.take(self, Train { from: meta.addr, bytes, stride: meta.stride, at });

@@ -106,14 +106,18 @@ async fn media_does_not_overtake_what_waits_for_the_task() {
 }
 
 #[tokio::test]
-async fn a_place_is_given_anew_and_the_last_one_closes_the_socket() {
+async fn an_address_rests_before_it_is_given_anew_and_the_last_one_closes_the_socket() {
     let sockets = SharedSockets::default();
     let (one, _) = seat(&sockets).await;
     let (other, _) = seat(&sockets).await;
     let (first, port) = (one.local(), Arc::downgrade(&one.socket.port));
     drop(one);
+    let left_at = Instant::now();
     let (third, _) = seat(&sockets).await;
-    assert_eq!(third.local(), first);
+    assert_ne!(third.local(), first);
+    let free = |at| other.socket.port.free(at).map(address);
+    assert_ne!(free(left_at), Some(first.ip()));
+    assert_eq!(free(left_at + REST), Some(first.ip()));
     drop((other, third));
     until(|| port.strong_count() == 0).await;
 }
