@@ -126,7 +126,7 @@ fn member(participant_id: &str, sessions: Vec<sfu::Session>) -> Option<peer::Res
     let participant = memory.participant.as_mut()?;
     participant.version = participant.version.saturating_add(VERSION_LEAP);
     // Once its media is up that is not written down: the session itself shows it.
-    participant.active |= matches!(state, sfu::SessionState::Connected | sfu::SessionState::Disconnected);
+    participant.active |= state == sfu::SessionState::Connected;
     let tracks = peer::tracks(&sessions).into_iter().filter(|track| !track.mid.is_empty()).collect();
     let presence = Arc::new(Presence { participant: participant.clone(), tracks });
     Some(peer::Restored::new(memory, presence, sessions))

@@ -40,7 +40,7 @@ pub(super) fn warnings(harness: &Harness) -> Vec<String> {
     }
     if harness.unsent > 0 {
         warnings.push(format!(
-            "{} packets never left the load generator, because its sockets were full: they count as lost, and are not the server's",
+            "{} packets never left the load generator or never came to its clients, because its queues were full: they count as lost, and are not the server's",
             harness.unsent
         ));
     }

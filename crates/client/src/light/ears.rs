@@ -14,30 +14,36 @@ pub(crate) struct Ears {
 }
 
 impl Listener for Ears {
-    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) {
-        let mut first = false;
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) -> bool {
+        let (mut first, mut begins) = (false, false);
         // The counters first, then the connection: as its task takes them.
         self.stats.send_if_modified(|stats| {
             let mut light = lock(&self.light);
             // If the keys are of no use the task will say so.
             let ready = light.ready().unwrap_or(false);
-            let mut heard = false;
+            let (mut packets, mut counted) = (false, false);
             for datagram in train.bytes.chunks_mut(train.stride) {
                 if !ready || !is_rtp(datagram) {
                     leave(datagram);
-                } else if let Heard::Packet(track, packet) = light.receive(datagram, train.at) {
+                    continue;
+                }
+                packets = true;
+                if let Heard::Packet(track, packet) = light.receive(datagram, train.at) {
                     first |= receive::take(stats, self.observer.as_ref(), track, &packet);
-                    heard = true;
+                    counted = true;
                 }
             }
-            if heard {
+            // Repair and padding are answered too, though nobody counts them.
+            if packets {
+                begins = light.begins_to_flow();
                 light.tick(train.at);
                 stats.unsent_datagrams += light.flush(exit);
             }
-            heard
+            counted
         });
         if let (true, Some(noticed)) = (first, &self.noticed) {
             noticed();
         }
+        begins
     }
 }

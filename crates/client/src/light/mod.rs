@@ -75,6 +75,8 @@ pub(crate) struct Light {
     opened: Opened,
     ear: Ear,
     keys: Option<(Sealer, Opener)>,
+    /// Why the keys of the handshake are of no use.
+    unusable: Option<String>,
     negotiated: Negotiated,
     /// Sections that the server sends in, to track id.
     tracks: FxHashMap<Mid, String>,
@@ -82,6 +84,8 @@ pub(crate) struct Light {
     incoming: FxHashMap<u32, Incoming>,
     outgoing: Vec<OutStream>,
     arrivals: Arrivals,
+    /// Packets came a moment ago, and more may wait for feedback before the clock is looked at again.
+    flows: bool,
     clock: Clock,
     transport_sequence: u16,
     /// Who speaks in feedback, besides streams of ours.
@@ -99,12 +103,14 @@ impl Light {
             opened,
             ear,
             keys: None,
+            unusable: None,
             negotiated: Negotiated::default(),
             tracks: FxHashMap::default(),
             remote: None,
             incoming: FxHashMap::default(),
             outgoing: Vec::new(),
             arrivals: Arrivals::new(now),
+            flows: false,
             clock: Clock::new(now, SystemTime::now()),
             transport_sequence: 0,
             own: rand::random(),
@@ -134,15 +140,20 @@ impl Light {
         if self.keys.is_none()
             && let Some(Keys { material, profile, active }) = self.ear.take()
         {
-            let profile = match profile {
-                SrtpProfile::AEAD_AES_128_GCM => Profile::Aes128Gcm,
-                SrtpProfile::AEAD_AES_256_GCM => Profile::Aes256Gcm,
-                other => bail!("a light client speaks AES-GCM, the server chose {other}"),
-            };
-            let role = if active { Role::Client } else { Role::Server };
-            self.keys = Some(association(profile, &material, role).context("keys of the handshake")?);
+            match pair(profile, &material, active) {
+                Ok(keys) => self.keys = Some(keys),
+                Err(error) => self.unusable = Some(format!("{error:#}")),
+            }
         }
-        Ok(self.keys.is_some() && self.remote.is_some())
+        match &self.unusable {
+            Some(why) => bail!("{why}"),
+            None => Ok(self.keys.is_some() && self.remote.is_some()),
+        }
+    }
+
+    /// Whether packets have begun to flow: the task's clock is then to be set anew, see [`Self::due`].
+    pub(crate) fn begins_to_flow(&mut self) -> bool {
+        !self.arrivals.is_empty() && !std::mem::replace(&mut self.flows, true)
     }
 
     /// Takes a datagram that RFC 7983 says is RTP or RTCP.
@@ -263,7 +274,7 @@ impl Light {
     /// When to be called again for reports.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.keys.as_ref()?;
-        let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
+        let feedback = (self.flows || !self.arrivals.is_empty()).then_some(self.next_feedback);
         Some(feedback.map_or(self.next_report, |at| at.min(self.next_report)) + PATIENCE)
     }
 
@@ -271,6 +282,9 @@ impl Light {
     pub(crate) fn tick(&mut self, now: Instant) {
         if self.keys.is_none() {
             return;
+        }
+        if now >= self.next_feedback + PATIENCE && self.arrivals.is_empty() {
+            self.flows = false;
         }
         if now >= self.next_feedback && !self.arrivals.is_empty() {
             // At its pace, though packets come at theirs; after a silence from now on.
@@ -337,6 +351,17 @@ impl Light {
         self.lengths.clear();
         unsent
     }
+}
+
+/// Seals and opens what the handshake's keys are for.
+fn pair(profile: SrtpProfile, material: &[u8], active: bool) -> anyhow::Result<(Sealer, Opener)> {
+    let profile = match profile {
+        SrtpProfile::AEAD_AES_128_GCM => Profile::Aes128Gcm,
+        SrtpProfile::AEAD_AES_256_GCM => Profile::Aes256Gcm,
+        other => bail!("a light client speaks AES-GCM, the server chose {other}"),
+    };
+    let role = if active { Role::Client } else { Role::Server };
+    association(profile, material, role).context("keys of the handshake")
 }
 
 /// What the connection's task and the reader of a shared socket both hold, each for a moment.

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -21,11 +22,11 @@ use super::{Exit, buffer};
 
 /// Connections at one socket, if its buffer is large enough for them.
 const MOST_SEATS: usize = 64;
-/// Of the kernel's buffer, for each connection: a few frames of video.
-const BUFFER_PER_SEAT: usize = 64 << 10;
+/// Of the kernel's buffer, for each connection, with what the kernel counts for its own: a key frame and some.
+const BUFFER_PER_SEAT: usize = 128 << 10;
 /// How long an address rests before another connection gets it: the server may not have noticed yet that the last one is gone, and
-/// would take the new one's handshake for the old one's.
-const REST: Duration = Duration::from_secs(5);
+/// go on sending to it.
+const REST: Duration = Duration::from_secs(20);
 /// Datagrams that may wait for a connection's task: handshakes and checks, and media only until its keys are known.
 const MOST_WAITING: usize = 256;
 
@@ -47,7 +48,8 @@ impl SharedSockets {
     pub(crate) async fn seat(&self, listener: Box<dyn Listener>) -> anyhow::Result<Seat> {
         let mut open = self.open.lock().await;
         open.retain(|socket| socket.strong_count() > 0);
-        let mut sound = open.iter().filter_map(Weak::upgrade).filter(|socket| !socket.reader.is_finished());
+        let mut sound =
+            open.iter().filter_map(Weak::upgrade).filter(|socket| !socket.port.dead.load(Ordering::Acquire));
         let free = sound.find_map(|socket| {
             let index = socket.port.free(Instant::now())?;
             Some((socket, index))
@@ -63,6 +65,10 @@ impl SharedSockets {
         let waiting = Arc::new(Waiting::default());
         let place = Place { ip: address(index), listener, waiting: waiting.clone() };
         socket.port.places()[index] = Slot::Taken(place);
+        // Its end may have come between, when the place was not there to hear of it.
+        if socket.port.dead.load(Ordering::Acquire) {
+            waiting.fail(io::ErrorKind::Other);
+        }
         Ok(Seat { socket, index, waiting })
     }
 }
@@ -70,7 +76,8 @@ impl SharedSockets {
 /// Hears the RTP of one connection where it arrives.
 pub(crate) trait Listener: Send {
     /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
-    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));
+    /// Returns whether the task must look at its clock anew.
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) -> bool;
 }
 
 /// Datagrams that came at once.
@@ -99,7 +106,7 @@ impl Seat {
         if let Some(error) = waiting.failed {
             return Poll::Ready(Err(error.into()));
         }
-        if !waiting.datagrams.is_empty() {
+        if !waiting.datagrams.is_empty() || waiting.roused {
             return Poll::Ready(Ok(()));
         }
         match &mut waiting.waker {
@@ -114,6 +121,7 @@ impl Seat {
         &self,
         mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<u64> {
+        self.waiting.lock().roused = false;
         loop {
             let mut waiting = self.waiting.lock();
             let Some((from, mut datagram)) = waiting.datagrams.pop_front() else {
@@ -165,7 +173,8 @@ impl Open {
         let number = io.local_addr()?.port();
         let from = Instant::now();
         let places = std::iter::repeat_with(|| Slot::Free { from }).take(seats).collect();
-        let port = Arc::new(Port { io, state, number, places: Mutex::new(places) });
+        let port =
+            Arc::new(Port { io, state, number, dead: AtomicBool::new(false), places: Mutex::new(places) });
         let reader = tokio::spawn(port.clone().read()).abort_handle();
         Ok(Self { port, reader })
     }
@@ -181,6 +190,8 @@ struct Port {
     io: UdpSocket,
     state: UdpSocketState,
     number: u16,
+    /// Nobody reads from it any more.
+    dead: AtomicBool,
     places: Mutex<Vec<Slot>>,
 }
 
@@ -215,14 +226,15 @@ impl Port {
 
     /// Reads until the socket fails or nobody is left.
     async fn read(self: Arc<Self>) {
+        // However this ends, nobody waits for what will not come.
+        let mut end = End { port: &self, why: io::ErrorKind::Other };
         loop {
             let taken = match self.io.readable().await {
                 Ok(()) => self.take(),
                 Err(error) => Err(error),
             };
             if let Err(error) = taken {
-                let mut places = self.places();
-                places.iter_mut().filter_map(Slot::place).for_each(|place| place.waiting.fail(error.kind()));
+                end.why = error.kind();
                 return;
             }
             // Whoever is due to send is not kept waiting.
@@ -256,6 +268,20 @@ impl Port {
     }
 }
 
+/// Fails everybody who has a place when reading ends, by an error or a panic.
+struct End<'a> {
+    port: &'a Port,
+    why: io::ErrorKind,
+}
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.port.dead.store(true, Ordering::Release);
+        let mut places = self.port.places();
+        places.iter_mut().filter_map(Slot::place).for_each(|place| place.waiting.fail(self.why));
+    }
+}
+
 impl Place {
     fn take(&mut self, port: &Port, train: Train<'_>) {
         let Self { ip, listener, waiting } = self;
@@ -268,7 +294,9 @@ impl Place {
             return;
         }
         let exit = PlaceExit { port, ip: *ip };
-        listener.hear(train, &exit, &mut |datagram| waiting.push(from, datagram));
+        if listener.hear(train, &exit, &mut |datagram| waiting.push(from, datagram)) {
+            waiting.rouse();
+        }
     }
 }
 
@@ -298,6 +326,8 @@ struct Queue {
     media: usize,
     /// Came when the queue was full.
     dropped: u64,
+    /// There is nothing to take, but the task must come and go.
+    roused: bool,
     failed: Option<io::ErrorKind>,
     waker: Option<Waker>,
 }
@@ -315,6 +345,12 @@ impl Waiting {
         } else {
             queue.dropped += 1;
         }
+        wake(queue);
+    }
+
+    fn rouse(&self) {
+        let mut queue = self.lock();
+        queue.roused = true;
         wake(queue);
     }
 

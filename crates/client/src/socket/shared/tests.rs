@@ -8,6 +8,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks like RTP: version 2 (RFC 3550), and no payload type of RTCP.
 const RTP: &[u8] = &[0x80, 96, 1];
 const HANDSHAKE: &[u8] = &[22, 254, 253];
+/// RTP that the listener does not survive.
+const PANIC: &[u8] = &[0x80, 96, 9];
 
 /// Takes media once it has keys, and answers what it takes.
 #[derive(Clone, Default)]
@@ -23,15 +25,19 @@ impl Ears {
 }
 
 impl Listener for Ears {
-    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) {
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) -> bool {
+        let mut heard = false;
         for datagram in train.bytes.chunks(train.stride) {
             if self.keys.load(Ordering::SeqCst) && is_media(datagram) {
+                heard = true;
+                assert_ne!(datagram, PANIC, "asked to");
                 self.heard.lock().unwrap().push(datagram.to_vec());
                 assert!(exit.send(train.from, b"answer", None));
             } else {
                 leave(datagram);
             }
         }
+        heard
     }
 }
 
@@ -150,6 +156,30 @@ async fn what_waits_is_bounded_and_what_is_dropped_is_counted() {
     });
     assert_eq!((taken, dropped.unwrap()), (MOST_WAITING, 3));
     assert_eq!(seat.receive(|_, _| Ok(())).unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_task_is_roused_when_its_listener_says_so() {
+    let (sockets, server) = (SharedSockets::default(), server());
+    let (seat, ears) = seat(&sockets).await;
+    ears.keys.store(true, Ordering::SeqCst);
+    server.send_to(RTP, seat.local()).unwrap();
+    assert_eq!(waiting(&seat).await, [] as [Vec<u8>; 0]);
+    assert!(!seat.waiting.lock().roused, "once");
+}
+
+#[tokio::test]
+async fn nobody_waits_at_a_socket_that_is_no_longer_read() {
+    let (sockets, server) = (SharedSockets::default(), server());
+    let ((one, hears), (other, _)) = (seat(&sockets).await, seat(&sockets).await);
+    hears.keys.store(true, Ordering::SeqCst);
+    server.send_to(PANIC, one.local()).unwrap();
+    for seat in [&one, &other] {
+        let readable = std::future::poll_fn(|context| seat.poll_readable(context));
+        assert!(tokio::time::timeout(PATIENCE, readable).await.unwrap().is_err());
+    }
+    let (third, _) = seat(&sockets).await;
+    assert_ne!(third.local().port(), one.local().port(), "a new one is opened");
 }
 
 #[test]
