@@ -1,8 +1,8 @@
 //! What a connection's datagrams come and leave by: a UDP socket of its own, or a place at one that many light clients share.
 //! An impaired network may stand before the former.
-mod buffer;
 mod own;
 mod shared;
+mod trains;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -5,10 +5,9 @@ use std::task::{Context, Poll};
 
 use anyhow::Context as _;
 use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-use super::buffer;
+use super::trains;
 
 /// Messages taken by one call; each may be a train.
 const BATCH: usize = 4;
@@ -39,7 +38,7 @@ impl Own {
         &self,
         mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let taken = buffer::receive::<BATCH>(&self.io, &self.state, |meta, train| {
+        let taken = trains::receive::<BATCH>(&self.io, &self.state, |meta, train| {
             train.chunks_mut(meta.stride).try_for_each(|datagram| each(meta.addr, datagram))
         });
         taken.context("the socket failed")?
@@ -47,8 +46,7 @@ impl Own {
 
     pub(super) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
         let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
-        let socket = UdpSockRef::from(&self.io);
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
+        trains::send(&self.io, &self.state, &transmit)
     }
 
     pub(super) fn longest_train(&self) -> usize {

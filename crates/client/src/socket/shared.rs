@@ -14,11 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use quinn_udp::{BATCH_SIZE, Transmit, UdpSockRef, UdpSocketState};
-use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 
-use super::{Exit, buffer};
+use super::{Exit, trains};
 
 /// Connections at one socket, if its buffer is large enough for them.
 const MOST_SEATS: usize = 64;
@@ -245,7 +244,7 @@ impl Port {
     fn take(&self) -> io::Result<()> {
         let mut places = self.places();
         let at = Instant::now();
-        let taken = buffer::receive::<BATCH_SIZE>(&self.io, &self.state, |meta, bytes| {
+        let taken = trains::receive::<BATCH_SIZE>(&self.io, &self.state, |meta, bytes| {
             let place = meta.dst_ip.and_then(index).and_then(|index| places.get_mut(index)?.place());
             // Nobody's: a straggler for somebody who has left, or a stranger.
             if let Some(place) = place {
@@ -259,8 +258,7 @@ impl Port {
 
     fn send(&self, ip: IpAddr, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
         let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: Some(ip) };
-        let socket = UdpSockRef::from(&self.io);
-        self.io.try_io(Interest::WRITABLE, || self.state.try_send(socket, &transmit)).is_ok()
+        trains::send(&self.io, &self.state, &transmit)
     }
 
     fn longest_train(&self) -> usize {

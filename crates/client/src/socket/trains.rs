@@ -1,8 +1,8 @@
-//! Reading trains of datagrams into memory that all sockets of a thread share.
+//! Trains of datagrams from a socket, into memory that all sockets of a thread share, and to one.
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSliceMut};
 
-use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -48,4 +48,9 @@ pub(super) fn receive<const BATCH: usize>(
         }
         Ok(Ok(()))
     })
+}
+
+/// Whether the kernel took it.
+pub(super) fn send(io: &UdpSocket, state: &UdpSocketState, transmit: &Transmit<'_>) -> bool {
+    io.try_io(Interest::WRITABLE, || state.try_send(UdpSockRef::from(io), transmit)).is_ok()
 }
