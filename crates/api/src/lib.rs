@@ -1,8 +1,12 @@
 //! The public gRPC APIs of Sluice as Rust types, generated from `proto/` at build time.
 //!
-//! Nothing but generated code lives here; the contract is in the `.proto` files, which is where their documentation is.
+//! Nearly all of it is generated code; the contract is in the `.proto` files, which is where their documentation is.
 //! Both halves meet only in this crate: the node serves it, room management calls it.
 #![allow(missing_docs, clippy::all)]
+
+mod carrier;
+
+pub use carrier::{Carrier, carrier};
 
 /// `sluice.sfu.v1`: the control API of an SFU node.
 pub mod sfu {

@@ -97,18 +97,20 @@ impl From<calls::StartError> for Error {
     }
 }
 
-/// Where clients and backends come in.
+/// Where clients and backends come in, and how calls get to the node.
 #[derive(Debug)]
 pub struct Doors {
     /// Clients: HTTP and WebSocket.
     pub http: TcpListener,
     /// The product's backend: the calls API. `None`: the address in the settings, or no calls at all.
     pub calls: Option<TcpListener>,
+    /// The way out, to a node in this process. `None`: the node at the address in the settings.
+    pub node: Option<sluice_api::Carrier>,
 }
 
 impl From<TcpListener> for Doors {
     fn from(http: TcpListener) -> Self {
-        Self { http, calls: None }
+        Self { http, calls: None, node: None }
     }
 }
 
@@ -147,11 +149,11 @@ pub async fn serve_with_store(
         return Err(Error::NoKeys);
     }
     telemetry::describe();
-    let Doors { http, calls: grpc } = doors.into();
+    let Doors { http, calls: grpc, node: carrier } = doors.into();
     let settings = Arc::new(settings);
     let patience = settings::seconds(settings.timings.idle);
     let listener = gate::Gate::new(http, settings.limits.connections, patience);
-    let node = node::Node::new(&settings)?;
+    let node = node::Node::new(&settings, carrier)?;
     // Also ends the tasks below if this future is dropped.
     let stop = shutdown.child_token();
     let _guard = stop.clone().drop_guard();

@@ -177,6 +177,11 @@ impl Node {
         self.grpc_address
     }
 
+    /// The API for a caller in this process, who needs neither a connection nor the token.
+    pub fn carrier(&self) -> sluice_api::Carrier {
+        sluice_api::carrier(server::service(self.control.clone()))
+    }
+
     /// What candidates say: the addresses of all shards.
     pub fn media_addresses(&self) -> &[LocalAddress] {
         &self.media_addresses

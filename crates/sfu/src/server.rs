@@ -56,6 +56,13 @@ pub(crate) fn bind(address: SocketAddr) -> Result<GrpcServer, StartError> {
     Ok(GrpcServer { address, listener, reflection: Routes::new(reflection) })
 }
 
+/// The API itself.
+pub(crate) fn service(control: Arc<Control>) -> SfuServer<SfuService> {
+    SfuServer::new(SfuService::new(control))
+        .max_decoding_message_size(MAX_REQUEST)
+        .max_encoding_message_size(MAX_ANSWER)
+}
+
 impl GrpcServer {
     /// Serves until the shutdown, and until all calls are answered.
     pub(crate) async fn serve(
@@ -66,10 +73,7 @@ impl GrpcServer {
     ) -> Result<(), tonic::transport::Error> {
         let (health_reporter, health) = tonic_health::server::health_reporter();
         health_reporter.set_serving::<SfuServer<SfuService>>().await;
-        let sfu = SfuServer::new(SfuService::new(control.clone()))
-            .max_decoding_message_size(MAX_REQUEST)
-            .max_encoding_message_size(MAX_ANSWER);
-        let sfu = InterceptedService::new(sfu, BearerToken::new(&token));
+        let sfu = InterceptedService::new(service(control.clone()), BearerToken::new(&token));
         let serving = Server::builder()
             .max_concurrent_streams(MAX_CALLS)
             .http2_keepalive_interval(Some(KEEP_ALIVE))

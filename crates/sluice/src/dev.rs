@@ -1,7 +1,8 @@
 //! `sluice dev`: node, rooms and the web page in one process.
 //!
-//! The halves meet over TCP with a random bearer token, exactly as they would on two machines, so that nothing works
-//! here that would not work there.
+//! The halves meet in the node's API, as they would on two machines: the same calls with the same messages, but carried
+//! within the process, since two ends of HTTP/2 cost a tenth of letting somebody in (docs/performance.md). The API is
+//! served at its port too, behind a token.
 mod demo;
 mod token;
 
@@ -50,7 +51,6 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
     }
     let store = halves::open_store(&rooms, "dev.data_dir")?;
     let node = halves::start_node(&sfu_part(settings, secret)).await?;
-    rooms.node = format!("http://{}", reachable(node.grpc_address()));
 
     let desk = token::Desk {
         mint: Box::new(|room, identity, name| {
@@ -72,7 +72,7 @@ pub(crate) async fn run(settings: &Dev) -> anyhow::Result<()> {
         routes = routes.merge(demo.routes());
     }
     greet(settings, http, node.grpc_address(), calls_address);
-    let doors = Doors { http: listener, calls: Some(calls) };
+    let doors = Doors { http: listener, calls: Some(calls), node: Some(node.carrier()) };
 
     // Rooms end first, so that clients hear of it while the node still carries their media; if either fails, both end.
     let (rooms_stop, node_stop) = (stop.child_token(), CancellationToken::new());

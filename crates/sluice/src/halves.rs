@@ -47,7 +47,7 @@ pub(crate) async fn run_rooms(settings: &Rooms) -> anyhow::Result<()> {
     }
     tracing::info!(http = %listener.local_addr()?, node = settings.node, "rooms run");
     let deadline = Duration::from_secs(settings.shutdown_seconds.into());
-    let doors = Doors { http: listener, calls };
+    let doors = Doors { http: listener, calls, node: None };
     let serving = serve_rooms(settings, doors, store, Router::new(), stop.clone());
     stop::within(deadline, stop, serving).await
 }

@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sluice_api::Carrier;
 use sluice_api::sfu::v1 as sfu;
 use sluice_api::sfu::v1::sfu_client::SfuClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Code, Request, Response, Status};
 
 use crate::settings::Settings;
@@ -16,7 +17,7 @@ use crate::settings::Settings;
 pub(crate) mod steps;
 pub(crate) mod watch;
 
-type Client = SfuClient<InterceptedService<Channel, Bearer>>;
+type Client = SfuClient<InterceptedService<Carrier, Bearer>>;
 
 /// A session description of hundreds of sections has half a megabyte, a snapshot of a large room several.
 const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
@@ -42,6 +43,16 @@ pub(crate) struct Node {
     deadline: Duration,
 }
 
+fn connection(settings: &Settings) -> Result<Carrier, NodeError> {
+    let endpoint = Endpoint::from_shared(settings.node.clone())?
+        .connect_timeout(settings.timings.node_call())
+        .http2_keep_alive_interval(Duration::from_secs(5))
+        .keep_alive_timeout(Duration::from_secs(5))
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true);
+    Ok(sluice_api::carrier(endpoint.connect_lazy()))
+}
+
 /// The node's settings are unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -54,14 +65,12 @@ pub enum NodeError {
 }
 
 impl Node {
-    /// Connects at the first call, and again whenever the connection is lost.
-    pub(crate) fn new(settings: &Settings) -> Result<Self, NodeError> {
-        let endpoint = Endpoint::from_shared(settings.node.clone())?
-            .connect_timeout(settings.timings.node_call())
-            .http2_keep_alive_interval(Duration::from_secs(5))
-            .keep_alive_timeout(Duration::from_secs(5))
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
+    /// Without a carrier it connects to the address in the settings at the first call, and again whenever the connection is lost.
+    pub(crate) fn new(settings: &Settings, carrier: Option<Carrier>) -> Result<Self, NodeError> {
+        let carrier = match carrier {
+            Some(carrier) => carrier,
+            None => connection(settings)?,
+        };
         let token = match settings.node_token.as_str() {
             "" => None,
             token => {
@@ -71,7 +80,7 @@ impl Node {
                 Some(value)
             }
         };
-        let client = SfuClient::with_interceptor(endpoint.connect_lazy(), Bearer(token))
+        let client = SfuClient::with_interceptor(carrier, Bearer(token))
             .max_decoding_message_size(LARGEST_MESSAGE)
             .max_encoding_message_size(LARGEST_MESSAGE);
         Ok(Self { client, epoch: now_ms().unsigned_abs(), deadline: settings.timings.node_call() })

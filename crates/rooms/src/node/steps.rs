@@ -145,7 +145,7 @@ mod tests {
     use crate::settings::Settings;
 
     fn steps() -> Steps {
-        Steps::new(Node::new(&Settings::default()).unwrap())
+        Steps::new(Node::new(&Settings::default(), None).unwrap())
     }
 
     fn subscriptions(session: &str, publication: &str) -> Step {
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_unreachable_node_is_tried_again_and_then_given_up() {
         let settings = Settings { node: "http://127.0.0.1:1".into(), ..Settings::default() };
-        let mut steps = Steps::new(Node::new(&settings).unwrap());
+        let mut steps = Steps::new(Node::new(&settings, None).unwrap());
         let start = Instant::now();
         steps.push(offer()).unwrap();
         let done = steps.next().await;

@@ -85,7 +85,7 @@ impl Backend {
         let calls = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (http, grpc) = (http_door.local_addr().unwrap(), calls.local_addr().unwrap());
         let stop = CancellationToken::new();
-        let doors = Doors { http: http_door, calls: Some(calls) };
+        let doors = Doors { http: http_door, calls: Some(calls), node: None };
         let serving =
             sluice_rooms::serve_with_store(settings, doors, axum::Router::new(), stop.clone(), store);
         let task = tokio::spawn(serving);
