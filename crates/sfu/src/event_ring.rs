@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use prost::Message as _;
 use sluice_api::sfu::v1 as api;
 
-/// Bytes of all kept events at most, however many may be kept: one that carries an `app_state` may have 64 KiB.
-const MOST_BYTES: usize = 16 << 20;
+/// Bytes of all kept events at most, however many may be kept: some 25,000 of the usual ones, while one that carries an
+/// `app_state` may have 64 KiB. Who is further behind is better served by a snapshot.
+const MOST_BYTES: usize = 4 << 20;
 
 /// A bounded ring of events with consecutive numbers.
 #[derive(Default)]
@@ -32,13 +33,16 @@ impl EventRing {
 
     /// Adds an event, whose number follows the last one's; the oldest make room.
     pub(crate) fn push(&mut self, event: &api::Event) {
-        self.bytes.extend(&event.encode_to_vec());
-        self.ends.push_back(self.start + self.bytes.len() as u64);
-        self.last = event.sequence;
-        while self.ends.len() > self.capacity.max(1) || (self.bytes.len() > MOST_BYTES && self.ends.len() > 1)
+        let event_bytes = event.encode_to_vec();
+        // Room first: a buffer that grows past its bound for a moment doubles, and each place in it is used sooner or later.
+        while self.ends.len() >= self.capacity.max(1)
+            || (self.bytes.len() + event_bytes.len() > MOST_BYTES && !self.ends.is_empty())
         {
             self.pop();
         }
+        self.bytes.extend(&event_bytes);
+        self.ends.push_back(self.start + self.bytes.len() as u64);
+        self.last = event.sequence;
     }
 
     fn pop(&mut self) {
@@ -106,8 +110,18 @@ mod tests {
             ring.push(&event(sequence, 1 << 20));
         }
         assert!(ring.bytes.len() <= MOST_BYTES);
-        assert_eq!(numbers(&ring, 0, 100), (26..=40).collect::<Vec<_>>());
+        assert_eq!(numbers(&ring, 0, 100), [38, 39, 40], "with their own overhead four are too many");
         ring.push(&event(41, MOST_BYTES));
         assert_eq!(numbers(&ring, 0, 100), [41]);
+    }
+
+    #[test]
+    fn memory_stays_below_twice_the_bound_however_many_come() {
+        let mut ring = EventRing::new(usize::MAX);
+        for sequence in 1..=100_000 {
+            ring.push(&event(sequence, 150));
+        }
+        assert!(ring.bytes.capacity() < 2 * MOST_BYTES, "{}", ring.bytes.capacity());
+        assert!(ring.before_oldest() > Some(70_000), "{:?}", ring.before_oldest());
     }
 }

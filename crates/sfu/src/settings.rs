@@ -66,7 +66,7 @@ pub struct GrpcSettings {
     pub bind: SocketAddr,
     /// The bearer token of every call. Empty: none is asked for, which is allowed on loopback alone.
     pub token: String,
-    /// Events kept for callers that resume.
+    /// Events kept for callers that resume, at most, and no more than 4 MiB of them.
     pub events_kept: usize,
     /// Event streams at the same time.
     pub max_watchers: usize,

@@ -1,7 +1,7 @@
 //! A media plane that costs little: it parses what is readable, opens a sample, and answers with real feedback.
 //!
 //! The session beside it keeps ICE, DTLS and data channels, and hears no media. What a receiver owes its sender is here:
-//! transport-wide feedback twenty times a second, reports every second, key frames on request. It does not ask for lost
+//! transport-wide feedback with the first packet after 50 ms, reports every second, key frames on request. It does not ask for lost
 //! packets and sends none again: it measures what came the first time.
 mod ears;
 mod negotiated;
@@ -29,6 +29,7 @@ use crate::Opened;
 use crate::receive::Packet;
 use crate::socket::Exit;
 
+/// Between two feedback packets at least, as libwebrtc has it for all but slow paths.
 const FEEDBACK: Duration = Duration::from_millis(50);
 const REPORTS: Duration = Duration::from_secs(1);
 /// What is due goes with the next packet that comes, and by the clock only if none comes for this long: a timer that is never
@@ -287,8 +288,9 @@ impl Light {
             self.flows = false;
         }
         if now >= self.next_feedback && !self.arrivals.is_empty() {
-            // At its pace, though packets come at theirs; after a silence from now on.
-            self.next_feedback = (self.next_feedback + FEEDBACK).max(now);
+            // It goes with the packet that comes first after its time, and the next one counts from there: as Chromium does, of
+            // which 15.7 to 16.4 a second were seen for a camera.
+            self.next_feedback = now + FEEDBACK;
             let media = self.incoming.keys().next().copied().unwrap_or_default();
             while let Some(feedback) = self.arrivals.take() {
                 let feedback =
