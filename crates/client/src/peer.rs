@@ -233,7 +233,8 @@ impl Peer {
 
     /// When to be called again.
     pub(crate) fn due(&self) -> Instant {
-        let light = self.light.as_ref().and_then(|light| light::lock(light).due());
+        let light = self.light.as_ref().filter(|_| !self.socket.is_listened_to());
+        let light = light.and_then(|light| light::lock(light).due());
         light.into_iter().chain(self.socket.due()).fold(self.timeout, Instant::min)
     }
 

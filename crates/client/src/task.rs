@@ -22,6 +22,8 @@ use crate::{Observer, Options, Path, receive};
 const WAITING_DATA: usize = 64;
 /// Sections to receive in that a v1 client offers from the start, as browsers' SDKs do.
 const FIRST_SECTIONS: u32 = 3;
+/// When nothing is due.
+const FAR: Duration = Duration::from_secs(10);
 /// Pings without an answer for this many intervals mean that the server is gone.
 const PINGS_MISSED: u32 = 4;
 
@@ -190,7 +192,7 @@ impl Task {
         let media = self.publications.iter().filter_map(Publication::due);
         let peers = self.peers.iter().map(Peer::due);
         let ping = (!self.ping_interval.is_zero()).then_some(self.next_ping);
-        let far = Instant::now() + Duration::from_secs(1);
+        let far = Instant::now() + FAR;
         media.chain(peers).chain(ping).fold(far, Instant::min)
     }
 

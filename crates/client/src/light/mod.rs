@@ -85,8 +85,6 @@ pub(crate) struct Light {
     incoming: FxHashMap<u32, Incoming>,
     outgoing: Vec<OutStream>,
     arrivals: Arrivals,
-    /// Packets came a moment ago, and more may wait for feedback before the clock is looked at again.
-    flows: bool,
     clock: Clock,
     transport_sequence: u16,
     /// Who speaks in feedback, besides streams of ours.
@@ -111,7 +109,6 @@ impl Light {
             incoming: FxHashMap::default(),
             outgoing: Vec::new(),
             arrivals: Arrivals::new(now),
-            flows: false,
             clock: Clock::new(now, SystemTime::now()),
             transport_sequence: 0,
             own: rand::random(),
@@ -150,11 +147,6 @@ impl Light {
             Some(why) => bail!("{why}"),
             None => Ok(self.keys.is_some() && self.remote.is_some()),
         }
-    }
-
-    /// Whether packets have begun to flow: the task's clock is then to be set anew, see [`Self::due`].
-    pub(crate) fn begins_to_flow(&mut self) -> bool {
-        !self.arrivals.is_empty() && !std::mem::replace(&mut self.flows, true)
     }
 
     /// Takes a datagram that RFC 7983 says is RTP or RTCP.
@@ -272,10 +264,15 @@ impl Light {
         true
     }
 
+    /// Whether reports on streams of ours may come, and wishes for key frames.
+    pub(crate) fn publishes(&self) -> bool {
+        !self.outgoing.is_empty()
+    }
+
     /// When to be called again for reports.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.keys.as_ref()?;
-        let feedback = (self.flows || !self.arrivals.is_empty()).then_some(self.next_feedback);
+        let feedback = (!self.arrivals.is_empty()).then_some(self.next_feedback);
         Some(feedback.map_or(self.next_report, |at| at.min(self.next_report)) + PATIENCE)
     }
 
@@ -283,9 +280,6 @@ impl Light {
     pub(crate) fn tick(&mut self, now: Instant) {
         if self.keys.is_none() {
             return;
-        }
-        if now >= self.next_feedback + PATIENCE && self.arrivals.is_empty() {
-            self.flows = false;
         }
         if now >= self.next_feedback && !self.arrivals.is_empty() {
             // It goes with the packet that comes first after its time, and the next one counts from there: as Chromium does, of
@@ -374,12 +368,7 @@ pub(crate) fn lock(light: &Mutex<Light>) -> MutexGuard<'_, Light> {
     light.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// RTP rather than RTCP (RFC 7983; RFC 5761 section 4: payload types 64 to 95 are RTCP).
-fn is_rtp(datagram: &[u8]) -> bool {
-    matches!(datagram.first(), Some(128..=191)) && !is_rtcp(datagram)
-}
-
-/// Of what is RTP or RTCP: RTCP.
+/// Of what is RTP or RTCP: RTCP (RFC 5761 section 4: payload types 64 to 95).
 fn is_rtcp(datagram: &[u8]) -> bool {
     datagram.get(1).is_some_and(|second| matches!(second & 0x7f, 64..=95))
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use self::own::Own;
 pub use self::shared::SharedSockets;
-pub(crate) use self::shared::{Listener, Seat, Train};
+pub(crate) use self::shared::{Listener, Seat, Train, is_media};
 use crate::impair::{Datagram, Lane, Network};
 
 /// What datagrams leave by.
@@ -47,6 +47,11 @@ impl Socket {
     /// At a shared socket, with nothing between.
     pub(crate) fn at(seat: Seat) -> Self {
         Self { way: Way::Shared(seat), up: None, down: None }
+    }
+
+    /// Whether a [`Listener`] hears what comes and sends what is due.
+    pub(crate) fn is_listened_to(&self) -> bool {
+        matches!(self.way, Way::Shared(_))
     }
 
     pub(crate) fn local(&self) -> SocketAddr {

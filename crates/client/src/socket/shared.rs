@@ -16,6 +16,7 @@ use anyhow::Context as _;
 use quinn_udp::{BATCH_SIZE, Transmit, UdpSockRef, UdpSocketState};
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
+use tokio::time::MissedTickBehavior;
 
 use super::{Exit, trains};
 
@@ -26,6 +27,9 @@ const BUFFER_PER_SEAT: usize = 128 << 10;
 /// How long an address rests before another connection gets it: the server may not have noticed yet that the last one is gone, and
 /// go on sending to it.
 const REST: Duration = Duration::from_secs(20);
+/// How often listeners are asked what is due. Tasks that slept until then would each wake for nothing, as what is due mostly goes with
+/// the next packet.
+const LOOKS: Duration = Duration::from_millis(100);
 /// Datagrams that may wait for a connection's task: handshakes and checks, and media only until its keys are known.
 const MOST_WAITING: usize = 256;
 
@@ -75,8 +79,10 @@ impl SharedSockets {
 /// Hears the RTP of one connection where it arrives.
 pub(crate) trait Listener: Send {
     /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
-    /// Returns whether the task must look at its clock anew.
-    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) -> bool;
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));
+
+    /// Sends what is due though nothing came. Asked for every [`LOOKS`].
+    fn look(&mut self, now: Instant, exit: &dyn Exit);
 }
 
 /// Datagrams that came at once.
@@ -105,7 +111,7 @@ impl Seat {
         if let Some(error) = waiting.failed {
             return Poll::Ready(Err(error.into()));
         }
-        if !waiting.datagrams.is_empty() || waiting.roused {
+        if !waiting.datagrams.is_empty() {
             return Poll::Ready(Ok(()));
         }
         match &mut waiting.waker {
@@ -120,7 +126,6 @@ impl Seat {
         &self,
         mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<u64> {
-        self.waiting.lock().roused = false;
         loop {
             let mut waiting = self.waiting.lock();
             let Some((from, mut datagram)) = waiting.datagrams.pop_front() else {
@@ -227,10 +232,15 @@ impl Port {
     async fn read(self: Arc<Self>) {
         // However this ends, nobody waits for what will not come.
         let mut end = End { port: &self, why: io::ErrorKind::Other };
+        let mut looks = tokio::time::interval(LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let taken = match self.io.readable().await {
-                Ok(()) => self.take(),
-                Err(error) => Err(error),
+            let taken = tokio::select! {
+                ready = self.io.readable() => ready.and_then(|()| self.take()),
+                _ = looks.tick() => {
+                    self.look();
+                    Ok(())
+                }
             };
             if let Err(error) = taken {
                 end.why = error.kind();
@@ -254,6 +264,13 @@ impl Port {
         })?;
         // No train is refused.
         taken.map_err(io::Error::other)
+    }
+
+    fn look(&self) {
+        let (mut places, now) = (self.places(), Instant::now());
+        for Place { ip, listener, .. } in places.iter_mut().filter_map(Slot::place) {
+            listener.look(now, &PlaceExit { port: self, ip: *ip });
+        }
     }
 
     fn send(&self, ip: IpAddr, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
@@ -291,10 +308,7 @@ impl Place {
             }
             return;
         }
-        let exit = PlaceExit { port, ip: *ip };
-        if listener.hear(train, &exit, &mut |datagram| waiting.push(from, datagram)) {
-            waiting.rouse();
-        }
+        listener.hear(train, &PlaceExit { port, ip: *ip }, &mut |datagram| waiting.push(from, datagram));
     }
 }
 
@@ -324,8 +338,6 @@ struct Queue {
     media: usize,
     /// Came when the queue was full.
     dropped: u64,
-    /// There is nothing to take, but the task must come and go.
-    roused: bool,
     failed: Option<io::ErrorKind>,
     waker: Option<Waker>,
 }
@@ -346,12 +358,6 @@ impl Waiting {
         wake(queue);
     }
 
-    fn rouse(&self) {
-        let mut queue = self.lock();
-        queue.roused = true;
-        wake(queue);
-    }
-
     fn fail(&self, error: io::ErrorKind) {
         let mut queue = self.lock();
         queue.failed = Some(error);
@@ -368,7 +374,7 @@ fn wake(mut queue: MutexGuard<'_, Queue>) {
 }
 
 /// RTP or RTCP (RFC 7983).
-fn is_media(datagram: &[u8]) -> bool {
+pub(crate) fn is_media(datagram: &[u8]) -> bool {
     matches!(datagram.first(), Some(128..=191))
 }
 

@@ -16,6 +16,8 @@ const PANIC: &[u8] = &[0x80, 96, 9];
 struct Ears {
     keys: Arc<AtomicBool>,
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
+    /// Something is due there.
+    due: Arc<Mutex<Option<SocketAddr>>>,
 }
 
 impl Ears {
@@ -25,11 +27,9 @@ impl Ears {
 }
 
 impl Listener for Ears {
-    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) -> bool {
-        let mut heard = false;
+    fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) {
         for datagram in train.bytes.chunks(train.stride) {
             if self.keys.load(Ordering::SeqCst) && is_media(datagram) {
-                heard = true;
                 assert_ne!(datagram, PANIC, "asked to");
                 self.heard.lock().unwrap().push(datagram.to_vec());
                 assert!(exit.send(train.from, b"answer", None));
@@ -37,7 +37,12 @@ impl Listener for Ears {
                 leave(datagram);
             }
         }
-        heard
+    }
+
+    fn look(&mut self, _: Instant, exit: &dyn Exit) {
+        if let Some(due) = self.due.lock().unwrap().take() {
+            assert!(exit.send(due, b"due", None));
+        }
     }
 }
 
@@ -159,13 +164,13 @@ async fn what_waits_is_bounded_and_what_is_dropped_is_counted() {
 }
 
 #[tokio::test]
-async fn the_task_is_roused_when_its_listener_says_so() {
+async fn who_listens_is_asked_what_is_due_though_nothing_comes() {
     let (sockets, server) = (SharedSockets::default(), server());
     let (seat, ears) = seat(&sockets).await;
-    ears.keys.store(true, Ordering::SeqCst);
-    server.send_to(RTP, seat.local()).unwrap();
-    assert_eq!(waiting(&seat).await, [] as [Vec<u8>; 0]);
-    assert!(!seat.waiting.lock().roused, "once");
+    *ears.due.lock().unwrap() = Some(server.local_addr().unwrap());
+    until(|| ears.due.lock().unwrap().is_none()).await;
+    let (size, from) = server.recv_from(&mut [0; 16]).unwrap();
+    assert_eq!((size, from), (b"due".len(), seat.local()));
 }
 
 #[tokio::test]
