@@ -2,6 +2,7 @@
 
 use sluice_api::sfu::v1 as api;
 use sluice_api::sfu::v1::event::Kind;
+use sluice_api::sfu::v1::sfu_client::SfuClient;
 use tonic::Code;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -49,6 +50,27 @@ async fn a_watcher_that_reconnects_misses_nothing() {
     }
     drop(events);
     node.stop().await;
+}
+
+#[tokio::test]
+async fn a_caller_in_the_same_process_needs_no_connection_and_does_not_keep_the_node_from_ending() {
+    let node = start(settings()).await;
+    let mut here = SfuClient::new(node.carrier.clone());
+    let mut events = here.watch_events(api::WatchEventsRequest::default()).await.unwrap().into_inner();
+    hello(&mut events).await;
+    assert!(here.put_room(put_room("r", 1)).await.unwrap().into_inner().created);
+    let mut elsewhere = node.client().await;
+    assert!(!elsewhere.put_room(put_room("r", 1)).await.unwrap().into_inner().created, "it is the same node");
+    elsewhere.delete_room(delete("r")).await.unwrap();
+    assert_eq!(room_ended(&event(&mut events).await), api::RoomEndReason::Deleted);
+    let refused = here.put_room(put_room("", 1)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument, "{refused}");
+
+    node.stop().await;
+    let end = tokio::time::timeout(PATIENCE, events.message()).await.unwrap().unwrap_err();
+    assert_eq!(end.code(), Code::Unavailable, "{end}");
+    let late = tokio::time::timeout(PATIENCE, here.put_room(put_room("late", 1))).await.unwrap().unwrap_err();
+    assert_eq!(late.code(), Code::Unavailable, "{late}");
 }
 
 #[tokio::test]

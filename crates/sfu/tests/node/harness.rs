@@ -36,6 +36,7 @@ pub(crate) type Client = SfuClient<InterceptedService<Channel, Bearer>>;
 pub(crate) struct Running {
     pub(crate) grpc: SocketAddr,
     pub(crate) media: Vec<sluice_engine::LocalAddress>,
+    pub(crate) carrier: sluice_api::Carrier,
     cancel: CancellationToken,
     task: JoinHandle<Result<(), RunError>>,
 }
@@ -51,9 +52,10 @@ pub(crate) fn settings() -> Settings {
 pub(crate) async fn start(settings: Settings) -> Running {
     let node = Node::start(settings).await.expect("the node starts");
     let (grpc, media) = (node.grpc_address(), node.media_addresses().to_vec());
+    let carrier = node.carrier();
     let cancel = CancellationToken::new();
     let task = tokio::spawn(node.run_until(cancel.clone()));
-    Running { grpc, media, cancel, task }
+    Running { grpc, media, carrier, cancel, task }
 }
 
 impl Running {
