@@ -177,9 +177,11 @@ impl Node {
         self.grpc_address
     }
 
-    /// The API for a caller in this process, who needs neither a connection nor the token.
+    /// The API for callers in this process, who need neither a connection nor the token. As over one connection, each call is a
+    /// task of its own, which ends when its caller no longer waits, and there is the same bound on calls at the same time. Must be
+    /// called within a tokio runtime.
     pub fn carrier(&self) -> sluice_api::Carrier {
-        sluice_api::carrier(server::service(self.control.clone()))
+        server::carrier(self.control.clone())
     }
 
     /// What candidates say: the addresses of all shards.

@@ -4,13 +4,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sluice_api::Carrier;
 use sluice_api::sfu::v1::sfu_server::SfuServer;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tower::limit::ConcurrencyLimit;
+use tower::{Service as _, ServiceExt as _};
 
 use crate::auth::BearerToken;
 use crate::control::Control;
@@ -24,8 +28,8 @@ const MAX_REQUEST: usize = 4 << 20;
 /// Bytes of an answer at most: a snapshot of a room with 1,000 sessions of 64 KiB `app_state` each.
 const MAX_ANSWER: usize = 64 << 20;
 
-/// Calls of one connection at the same time; without a bound one caller could take all memory.
-const MAX_CALLS: u32 = 1_024;
+/// Calls of one connection, or of this process, at the same time; without a bound one caller could take all memory.
+const MAX_CALLS: usize = 1_024;
 
 /// A caller that answers no ping for so long is gone, and its event streams with it.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -56,8 +60,22 @@ pub(crate) fn bind(address: SocketAddr) -> Result<GrpcServer, StartError> {
     Ok(GrpcServer { address, listener, reflection: Routes::new(reflection) })
 }
 
+/// The API within the process.
+pub(crate) fn carrier(control: Arc<Control>) -> Carrier {
+    let sfu = service(control);
+    // Not in the caller's own task: one that is busy elsewhere would hold what the call holds, e.g. the right to spread a room.
+    let call =
+        tower::service_fn(move |request| AbortOnDropHandle::new(tokio::spawn(sfu.clone().call(request))));
+    let call = call.map_result(|joined| match joined {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(never)) => match never {},
+        Err(error) => Err(error),
+    });
+    sluice_api::carrier(ConcurrencyLimit::new(call, MAX_CALLS))
+}
+
 /// The API itself.
-pub(crate) fn service(control: Arc<Control>) -> SfuServer<SfuService> {
+fn service(control: Arc<Control>) -> SfuServer<SfuService> {
     SfuServer::new(SfuService::new(control))
         .max_decoding_message_size(MAX_REQUEST)
         .max_encoding_message_size(MAX_ANSWER)
@@ -75,7 +93,7 @@ impl GrpcServer {
         health_reporter.set_serving::<SfuServer<SfuService>>().await;
         let sfu = InterceptedService::new(service(control.clone()), BearerToken::new(&token));
         let serving = Server::builder()
-            .max_concurrent_streams(MAX_CALLS)
+            .max_concurrent_streams(MAX_CALLS as u32)
             .http2_keepalive_interval(Some(KEEP_ALIVE))
             .http2_keepalive_timeout(Some(KEEP_ALIVE))
             .add_routes(self.reflection.add_service(sfu).add_service(health))

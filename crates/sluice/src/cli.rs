@@ -82,7 +82,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Run everything in one process: node, rooms and the web page, with the development key.
     ///
-    /// Node and rooms talk gRPC over TCP, exactly as they do when they run apart. The key is devkey, its secret is
+    /// Rooms calls the node's API as it does when they run apart, but within the process. The key is devkey, its secret is
     /// secret: everybody knows them, so `dev` serves only this machine unless it is told otherwise.
     Dev(DevFlags),
     /// Run an SFU node, controlled through gRPC.

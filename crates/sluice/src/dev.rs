@@ -1,8 +1,8 @@
 //! `sluice dev`: node, rooms and the web page in one process.
 //!
 //! The halves meet in the node's API, as they would on two machines: the same calls with the same messages, but carried
-//! within the process, since two ends of HTTP/2 cost a tenth of letting somebody in (docs/performance.md). The API is
-//! served at its port too, behind a token.
+//! within the process, since two ends of HTTP/2 are a good part of what it costs to let somebody in (docs/performance.md).
+//! The API is served at its port too, behind a token.
 mod demo;
 mod token;
 

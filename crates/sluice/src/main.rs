@@ -1,7 +1,7 @@
 //! The binary `sluice`: command line, settings, start and stop.
 //!
 //! It holds no calling logic: the node is `sluice-sfu`, room management is `sluice-rooms`, and `sluice dev` runs both
-//! in one process, speaking gRPC to each other over TCP.
+//! in one process, joined by the node's API.
 mod cli;
 mod dev;
 mod halves;

@@ -1,7 +1,7 @@
 //! Sockets that many light clients of a process share, as long as the server is on the same machine.
 //!
 //! Each connection has an address of its own on loopback, at the one port of its socket, so that the server tells connections
-//! apart. One read takes what came for dozens of them, and RTP is heard where it arrives: a connection's task sleeps on, and wakes
+//! apart. One read takes what came for dozens of them, and media is heard where it arrives: a connection's task sleeps on, and wakes
 //! for what it alone can answer. A socket for each connection costs a read, a wake and a turn of a task for every train, several times
 //! what the packets in it cost.
 use std::collections::VecDeque;
@@ -76,7 +76,7 @@ impl SharedSockets {
     }
 }
 
-/// Hears the RTP of one connection where it arrives.
+/// Hears the media of one connection where it arrives, and sends what is due for it.
 pub(crate) trait Listener: Send {
     /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
     fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));

@@ -34,7 +34,7 @@ impl Interceptor for Bearer {
     }
 }
 
-/// A client of the node; clones share one connection, which comes back by itself.
+/// A client of the node; clones share one carrier. A connection comes back by itself.
 #[derive(Clone)]
 pub(crate) struct Node {
     client: Client,
