@@ -117,12 +117,8 @@ fn sfu_part(settings: &Dev, token: Secret) -> Sfu {
 }
 
 fn rooms_part(settings: &Dev, http: SocketAddr, calls: SocketAddr, token: Secret) -> Rooms {
-    let mut rooms = Rooms {
-        http,
-        node_token: token.clone(),
-        keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(),
-        ..Rooms::default()
-    };
+    let mut rooms =
+        Rooms { http, keys: [(DEV_KEY.to_owned(), Secret::new(DEV_SECRET))].into(), ..Rooms::default() };
     rooms.calls.grpc = Some(calls);
     rooms.calls.grpc_token = token.reveal().to_owned();
     rooms.calls.store.path = match settings.data_dir.as_str() {
