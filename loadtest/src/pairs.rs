@@ -200,7 +200,7 @@ impl Pairs {
                 duplicate += track.duplicates();
                 worst = worst.max(track.lost().max(track.missing()));
                 let histogram = if is_video { &mut video } else { &mut audio };
-                if histogram.add(&track.latency_us).is_err() {
+                if track.latency_us.as_ref().is_none_or(|latency_us| histogram.add(latency_us).is_err()) {
                     failures.push(format!("{who}: the latencies of {sid} cannot be added up"));
                 }
                 let got = track.packets - start.received.get(sid).map_or(0, |track| track.packets);

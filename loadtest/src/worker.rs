@@ -1,6 +1,5 @@
 //! A process that carries a share of the load. The coordinator starts it and talks to it, see [`messages`].
 mod floor;
-mod freeze;
 mod line;
 pub(crate) mod messages;
 mod participant;

@@ -51,6 +51,11 @@ impl Gaps {
         self.mark(number)
     }
 
+    /// Whether no higher number came.
+    pub(crate) fn is_highest(&self, number: u64) -> bool {
+        self.seen.is_none_or(|seen| seen.highest <= number)
+    }
+
     fn mark(&mut self, number: u64) -> bool {
         let (word, bit) = place(number);
         let new = self.bits[word] & bit == 0;

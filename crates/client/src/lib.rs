@@ -22,6 +22,7 @@
 //! # }
 //! ```
 mod dtx;
+mod freeze;
 mod gaps;
 mod impair;
 mod light;
@@ -83,8 +84,9 @@ pub enum Plane {
 pub enum Opened {
     /// All.
     All,
-    /// The first packet of each video frame, and an eighth of the audio: enough for key frames, latency and layers. What is
-    /// missing by the sender's own count is not known then.
+    /// The first packet of a quarter of the video frames, and an eighth of the audio: enough for latency and layers. The first of
+    /// every frame until a key frame came, and after [`Client::set_size`] until the layer changes, for ten seconds at most. What is
+    /// missing by the sender's own count is not known.
     Sample,
 }
 
@@ -93,6 +95,8 @@ pub enum Opened {
 pub struct SeenPacket<'a> {
     /// The track, as the server names it.
     pub track_sid: &'a str,
+    /// Of the track in [`Stats::received`]: the same for all its packets, and the next number for the next track that comes.
+    pub place: usize,
     /// Of the RTP stream (RFC 3550).
     pub ssrc: u32,
     /// Extended by its roll-overs.
@@ -101,15 +105,20 @@ pub struct SeenPacket<'a> {
     pub timestamp: u32,
     /// The last packet of a frame (video).
     pub marker: bool,
-    /// Without header, extensions and padding; empty if it was not opened.
+    /// Without header, extensions and padding.
     pub payload: &'a [u8],
     /// What the sender wrote into it, if it was one of ours.
     pub stamp: Option<Stamp>,
+    /// What [`Stamp::age_us`] said when it came; 0 without a stamp.
+    pub age_us: u64,
+    /// No copy of a packet that came before.
+    pub new: bool,
     /// When it came from the socket.
     pub at: Instant,
 }
 
-/// Called for each received packet, on the client's task or on that which reads from its socket: it must be quick.
+/// Called for each received packet that was opened, once it is counted, on the client's task or on that which reads from its
+/// socket: it must be quick.
 pub type Observer = Arc<dyn Fn(&SeenPacket<'_>) + Send + Sync>;
 
 /// Called when something else than packets was counted, and at the first packet. The counters are not locked then.
@@ -130,7 +139,7 @@ pub struct Options {
     pub lifetime: Duration,
     /// Ignore the server's DTLS: a peer that stops in mid-handshake, to try the server's patience.
     pub stall_handshake: bool,
-    /// Sees every received packet.
+    /// Sees received packets.
     pub observer: Option<Observer>,
     /// Hears that there is something new to look at, without looking all the time.
     pub noticed: Option<Noticed>,

@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::impair::Network;
 use crate::light::{self, Ears, Heard, Light, SharedLight, ToSend};
-use crate::receive::Packet;
+use crate::receive::{Packet, Track};
 use crate::socket::{Exit as _, SharedSockets, Socket};
 use crate::stats::Stats;
 use crate::{Options, Plane};
@@ -45,7 +45,7 @@ pub(crate) enum Said<'a> {
     /// Of the session.
     Event(Event),
     /// A packet of a track, if the track is known.
-    Packet(Option<&'a str>, Packet<'a>),
+    Packet(Option<&'a mut Track>, Packet<'a>),
     /// The server asks for a key frame.
     KeyFrame(Mid, Option<Rid>),
     /// Datagrams that the socket did not take.
@@ -70,7 +70,7 @@ pub(crate) struct Peer {
     pub(crate) connected: bool,
     /// Sections that the server sends in, to track id.
     tracks: HashMap<Mid, String>,
-    by_ssrc: HashMap<Ssrc, String>,
+    by_ssrc: HashMap<Ssrc, Track>,
     receiving: Vec<Mid>,
     pending: Option<(u32, SdpPendingOffer)>,
     last_offer: u32,
@@ -105,8 +105,7 @@ impl Peer {
         };
         let socket = match (&options.shared_sockets, &light) {
             (Some(sockets), Some(light)) if network.is_none() && SharedSockets::serve(bind) => {
-                let (observer, noticed) = (options.observer.clone(), options.noticed.clone());
-                let ears = Ears { light: light.clone(), stats: stats.clone(), observer, noticed };
+                let ears = Ears::new(light.clone(), stats.clone(), options);
                 Socket::at(sockets.seat(Box::new(ears)).await?)
             }
             _ => Socket::bind(bind, network).await?,
@@ -231,6 +230,13 @@ impl Peer {
         }
     }
 
+    /// Another layer of this track was asked for.
+    pub(crate) fn watch(&mut self, sid: &str, now: Instant) {
+        if let Some(light) = &self.light {
+            light::lock(light).watch(sid, now);
+        }
+    }
+
     /// When to be called again.
     pub(crate) fn due(&self) -> Instant {
         let light = self.light.as_ref().filter(|_| !self.socket.is_listened_to());
@@ -335,7 +341,7 @@ struct Session<'a> {
     socket: &'a Socket,
     light: Option<&'a Mutex<Light>>,
     tracks: &'a HashMap<Mid, String>,
-    by_ssrc: &'a mut HashMap<Ssrc, String>,
+    by_ssrc: &'a mut HashMap<Ssrc, Track>,
     timeout: &'a mut Instant,
     stalls: bool,
     now: Instant,
@@ -387,7 +393,7 @@ fn drain(
     socket: &Socket,
     light: bool,
     tracks: &HashMap<Mid, String>,
-    by_ssrc: &mut HashMap<Ssrc, String>,
+    by_ssrc: &mut HashMap<Ssrc, Track>,
     say: &mut dyn FnMut(Said<'_>),
 ) -> anyhow::Result<Instant> {
     let mut unsent = 0;
@@ -405,9 +411,9 @@ fn drain(
                     && let Some(stream) = rtc.direct_api().stream_rx(&ssrc)
                     && let Some(track) = tracks.get(&stream.mid())
                 {
-                    by_ssrc.insert(ssrc, track.clone());
+                    by_ssrc.insert(ssrc, Track::new(track.clone()));
                 }
-                let track = by_ssrc.get(&ssrc).map(String::as_str);
+                let track = by_ssrc.get_mut(&ssrc);
                 let seen = Packet {
                     ssrc: *ssrc,
                     sequence: *packet.seq_no,

@@ -3,8 +3,10 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use indexmap::IndexMap;
 use sluice_livekit_proto as proto;
 
+use crate::freeze::FreezeMeter;
 use crate::gaps::Gaps;
 use crate::impair::Impaired;
 
@@ -28,8 +30,8 @@ pub struct Stats {
     pub participants: BTreeMap<String, String>,
     /// Their tracks: id to what is known of it.
     pub announced: BTreeMap<String, proto::TrackInfo>,
-    /// Received media by track id.
-    pub received: BTreeMap<String, ReceivedStats>,
+    /// Received media by track id, in the order in which tracks came. None is ever taken out.
+    pub received: IndexMap<String, ReceivedStats>,
     /// Sent media by track id.
     pub published: BTreeMap<String, PublishedStats>,
     /// The newest data messages.
@@ -61,7 +63,7 @@ impl Stats {
             first_media_after: None,
             participants: BTreeMap::new(),
             announced: BTreeMap::new(),
-            received: BTreeMap::new(),
+            received: IndexMap::new(),
             published: BTreeMap::new(),
             data: VecDeque::new(),
             data_received: 0,
@@ -148,8 +150,17 @@ pub struct ReceivedStats {
     pub height: u16,
     /// How often the layer changed.
     pub switches: u64,
-    /// From sending to receiving, microseconds.
-    pub latency_us: Histogram<u64>,
+    /// How often a video's picture stood still, as `freezeCount` of WebRTC's statistics has it.
+    pub freezes: u64,
+    /// For how long in all.
+    pub frozen: Duration,
+    /// From sending to receiving, microseconds. `None` if there is an [`Observer`](crate::Observer), which is told of each packet.
+    pub latency_us: Option<Histogram<u64>>,
+    /// Once it was announced.
+    pub(crate) is_video: Option<bool>,
+    pub(crate) picture: FreezeMeter,
+    /// Timestamp of the newest frame whose last packet came.
+    pub(crate) newest_frame: Option<u32>,
     pub(crate) by_sequence: Gaps,
     pub(crate) by_counter: Gaps,
     pub(crate) missing_before: u64,
@@ -157,10 +168,15 @@ pub struct ReceivedStats {
 }
 
 impl ReceivedStats {
-    pub(crate) fn new(first_packet_after: Duration, now: Instant) -> Option<Self> {
-        let mut latency_us = Histogram::new_with_bounds(1, LONGEST_US, 2).ok()?;
-        latency_us.auto(false);
-        Some(Self {
+    #[allow(clippy::expect_used, reason = "the bounds are constants: 1 <= 60,000,000 / 2 and 2 <= 5 digits")]
+    pub(crate) fn new(first_packet_after: Duration, now: Instant, keeps_latencies: bool) -> Self {
+        let histogram = || {
+            let mut histogram =
+                Histogram::new_with_bounds(1, LONGEST_US, 2).expect("constant bounds are valid");
+            histogram.auto(false);
+            histogram
+        };
+        Self {
             packets: 0,
             bytes: 0,
             key_frames: 0,
@@ -169,12 +185,17 @@ impl ReceivedStats {
             longest_pause: Duration::ZERO,
             height: 0,
             switches: 0,
-            latency_us,
+            freezes: 0,
+            frozen: Duration::ZERO,
+            picture: FreezeMeter::default(),
+            newest_frame: None,
+            latency_us: keeps_latencies.then(histogram),
+            is_video: None,
             by_sequence: Gaps::default(),
             by_counter: Gaps::default(),
             missing_before: 0,
             counter_layer: 0,
-        })
+        }
     }
 
     /// Packets that never came: gaps in the sequence numbers that we were sent.
@@ -188,6 +209,12 @@ impl ReceivedStats {
     #[must_use]
     pub fn missing(&self) -> u64 {
         self.missing_before + self.by_counter.missing()
+    }
+
+    /// How long a video's picture stands still by now, if that is a freeze. It is none of [`Self::freezes`] until it ends.
+    #[must_use]
+    pub fn stands_still(&self, now: Instant) -> Option<Duration> {
+        self.picture.frozen(now)
     }
 
     /// Packets that came more than once.

@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::impair::Network;
 use crate::media::{AudioShape, VideoShape};
 use crate::peer::{Change, Peer, Said};
+use crate::receive::{self, News};
 use crate::send::{Publication, announcement};
 use crate::signal::{Request, Response, Signal};
 use crate::stats::{DataSeen, Ended, Stats};
-use crate::{Observer, Options, Path, receive};
+use crate::{Observer, Options, Path};
 
 /// Data messages that wait for their channel to open.
 const WAITING_DATA: usize = 64;
@@ -260,7 +261,7 @@ impl Task {
             }
             heard.packets
         });
-        if heard.first {
+        if heard.news.first {
             self.notice();
         }
         spoken.map_err(media_failed)?;
@@ -335,6 +336,8 @@ impl Task {
                 self.say(Request::AddTrack(request)).await?;
             }
             Command::Size(sid, width, height) => {
+                let now = Instant::now();
+                self.peers.iter_mut().for_each(|peer| peer.watch(&sid, now));
                 let settings =
                     proto::UpdateTrackSettings { track_sids: vec![sid], width, height, ..Default::default() };
                 self.say(Request::TrackSetting(settings)).await?;
@@ -521,8 +524,8 @@ impl Task {
 struct Heard {
     /// Whether anybody who waits for the counters has something to see.
     packets: bool,
-    /// The first packet of all was among them.
-    first: bool,
+    /// What the packets brought.
+    news: News,
     events: Vec<Event>,
     key_frames: Vec<(Mid, Option<Rid>)>,
 }
@@ -532,7 +535,7 @@ impl Heard {
         match said {
             Said::Packet(track, packet) => {
                 self.packets = true;
-                self.first |= receive::take(stats, observer, track, &packet);
+                self.news |= receive::take(stats, observer, track, &packet);
             }
             Said::KeyFrame(mid, rid) => self.key_frames.push((mid, rid)),
             Said::Event(event) => self.events.push(event),

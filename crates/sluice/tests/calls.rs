@@ -116,7 +116,7 @@ async fn light_and_full_clients_hear_and_see_each_other(path: Path, opened: Open
             // A switch after a frame that was cut short leaves out a number.
             assert!(received.lost() <= received.switches, "{track}: {} lost", received.lost());
             assert_eq!((received.missing(), received.duplicates()), (0, 0), "{track}");
-            assert!(!received.latency_us.is_empty(), "{track}");
+            assert!(received.latency_us.as_ref().is_some_and(|latency_us| !latency_us.is_empty()), "{track}");
         }
     }
 }
@@ -147,7 +147,8 @@ async fn watch_through_a_bad_network(path: Path, plane: Plane) -> [u64; 2] {
     ann.leave().await.unwrap();
     let received = &stats.received[&video];
     // Histograms are right to 1 %.
-    assert!(received.latency_us.min() >= 29_500, "{} us", received.latency_us.min());
+    let fastest = received.latency_us.as_ref().unwrap().min();
+    assert!(fastest >= 29_500, "{fastest} us");
     assert_eq!((stats.impaired.up.lost, stats.impaired.down.dropped), (0, 0));
     assert!(stats.impaired.up.passed > 0);
     [received.lost(), stats.impaired.down.lost]

@@ -21,6 +21,8 @@ pub(crate) struct People {
     pub(crate) leaves: u64,
     /// In the measured time, a second.
     pub(crate) joins_per_second: f64,
+    /// In the seconds before it in which somebody joined.
+    pub(crate) ramp_joins_per_second: f64,
     pub(crate) failed: u64,
     /// The most at once: videos that were wanted, and of which nothing came for five seconds.
     pub(crate) dark_videos: u64,
@@ -85,6 +87,8 @@ pub(crate) struct Server {
     pub(crate) cpu_ms_per_participant_second: f64,
     /// Joins for a second of the server's CPU, with all else that it did.
     pub(crate) joins_per_cpu_second: f64,
+    /// The same of the seconds before the measured time in which somebody joined; 0 if there were none.
+    pub(crate) ramp_joins_per_cpu_second: f64,
     pub(crate) rss_mib_before: f64,
     pub(crate) rss_mib: f64,
     pub(crate) rss_mib_max: f64,
@@ -118,12 +122,21 @@ fn measured(record: &Record) -> impl Iterator<Item = &Second> {
     record.seconds.iter().filter(|second| record.window.contains(&second.index))
 }
 
+/// The seconds before the measured time in which somebody joined.
+fn ramp(record: &Record) -> impl Iterator<Item = &Second> {
+    record.seconds.iter().filter(|second| second.index < record.window.start && second.people.joined > 0)
+}
+
 fn seconds(record: &Record) -> f64 {
     (record.window.end - record.window.start).max(1) as f64
 }
 
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
 fn percent(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole * 100.0 } else { 0.0 }
+    ratio(part, whole) * 100.0
 }
 
 impl People {
@@ -137,6 +150,10 @@ impl People {
             joins: sum(|people| people.joined),
             leaves: sum(|people| people.left),
             joins_per_second: joined as f64 / seconds(record),
+            ramp_joins_per_second: ratio(
+                ramp(record).map(|second| second.people.joined as f64).sum(),
+                ramp(record).count() as f64,
+            ),
             failed: sum(|people| people.failed),
             dark_videos: measured(record).map(|second| second.people.dark).max().unwrap_or(0),
         }
@@ -230,13 +247,19 @@ impl Server {
         let elapsed = end.at.saturating_duration_since(start.at).as_secs_f64().max(1e-3);
         let packets = media.received_packets_per_second * elapsed;
         let joins = people.joins_per_second * elapsed;
-        let per_cpu_second = |count: f64| if cpu > 0.0 { count / cpu } else { 0.0 };
+        let ramp = ramp(record).filter_map(|second| {
+            // Sampled at the end of a second, which is the start of the next.
+            let at = record.server.iter().find(|at| at.second == second.index + 1)?;
+            Some((second.people.joined as f64, at.cores))
+        });
+        let (ramp_joins, ramp_cpu) = ramp.fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         let window = &record.window;
         let inside = record.server.iter().filter(|at| (window.start..=window.end).contains(&at.second));
         Some(Self {
             cores: end.cores_since(&start),
-            packets_per_cpu_second: per_cpu_second(packets),
-            joins_per_cpu_second: per_cpu_second(joins),
+            packets_per_cpu_second: ratio(packets, cpu),
+            joins_per_cpu_second: ratio(joins, cpu),
+            ramp_joins_per_cpu_second: ratio(ramp_joins, ramp_cpu),
             cpu_ms_per_participant_second: end.cores_since(&start) * 1e3 / present,
             rss_mib_before: before,
             rss_mib: end.rss_mib,

@@ -3,7 +3,7 @@ use comfy_table::presets::UTF8_BORDERS_ONLY;
 use comfy_table::{CellAlignment, ContentArrangement, Table};
 
 use super::Report;
-use super::figures::{Impaired, Times};
+use super::figures::{Impaired, Server, Times};
 use crate::latency::Summary;
 
 /// Prints everything that people look for first.
@@ -100,13 +100,17 @@ pub(super) fn rows(report: &Report) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    let cost = |joins: fn(&Server) -> f64| {
+        server.as_ref().map_or(String::new(), |server| {
+            format!("; {} per CPU-second of the server, all else included", thousands(joins(server)))
+        })
+    };
+    if people.ramp_joins_per_second > 0.0 {
+        let cost = cost(|server| server.ramp_joins_per_cpu_second);
+        rows.push(("joins, ramp", format!("{:.1} a second{cost}", people.ramp_joins_per_second)));
+    }
     if people.joins_per_second > 0.0 {
-        let cost = server.as_ref().map_or(String::new(), |server| {
-            format!(
-                "; {} per CPU-second of the server, all else included",
-                thousands(server.joins_per_cpu_second)
-            )
-        });
+        let cost = cost(|server| server.joins_per_cpu_second);
         rows.push(("joins", format!("{:.1} a second while measuring{cost}", people.joins_per_second)));
     }
     if media.layer_switches > 0 {

@@ -122,7 +122,7 @@ impl Floor {
                 if let Some(participant) = &mut leaving {
                     let now = Instant::now();
                     participant.count(now, &mut self.second.media, &mut self.second.own);
-                    participant.receiver.finish(now);
+                    participant.finish(now, &mut self.second.media);
                     self.second.people.left += 1;
                 }
                 // A seat that no longer waits is one whose worker ends.
@@ -200,8 +200,6 @@ impl Floor {
         second.times.key_frame_wait = seen.key_frame_wait;
         second.times.layer_switch = seen.layer_switch;
         second.times.calls = seen.calls;
-        second.media.freezes = seen.freezes;
-        second.media.frozen_us = seen.frozen_us;
         if let Ok(now) = Sample::of_self() {
             second.own.cores = self.own.replace(now).map_or(0.0, |before| now.cores_since(&before));
             second.own.rss_mib = now.rss_mib;

@@ -232,10 +232,11 @@ impl Participant {
             missing: totals.missing - was.missing,
             duplicates: totals.duplicates - was.duplicates,
             layer_switches: totals.layer_switches - was.layer_switches,
+            freezes: totals.freezes - was.freezes,
+            frozen_us: totals.frozen_us - was.frozen_us,
             video_streams,
             up: totals.up.since(&was.up),
             down: totals.down.since(&was.down),
-            ..Media::default()
         });
         let unsent = self.client.with_stats(|stats| {
             let datagrams = stats.unsent_datagrams + stats.dropped_datagrams;
@@ -260,6 +261,17 @@ impl Participant {
             }
         }
         streams
+    }
+
+    /// Counts pictures that stand still at the end and never came back.
+    pub(crate) fn finish(&self, now: Instant, media: &mut Media) {
+        self.client.with_stats(|stats| {
+            let there = stats.received.iter().filter(|(sid, _)| self.tracks.contains_key(*sid));
+            for frozen in there.filter_map(|(_, track)| track.stands_still(now)) {
+                media.freezes += 1;
+                media.frozen_us += micros(frozen);
+            }
+        });
     }
 
     /// Videos that this participant waits for in vain.
@@ -291,6 +303,8 @@ impl Participant {
             totals.missing += signed(track.missing());
             totals.duplicates += track.duplicates();
             totals.layer_switches += track.switches;
+            totals.freezes += track.freezes;
+            totals.frozen_us += micros(track.frozen);
             streams += u64::from(now.saturating_duration_since(track.last_packet) < ALIVE);
             // A picture that stands still is watched, too.
             video_streams += u64::from(track.height > 0 && self.tracks.contains_key(sid));
@@ -305,6 +319,10 @@ impl Participant {
             self.sends.video.as_ref().and_then(|(sid, _)| published(sid)).map_or(0, |track| track.bytes);
         (totals, streams, video_streams, audio, video)
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 fn signed(count: u64) -> i64 {

@@ -6,23 +6,47 @@ use rustc_hash::FxHashMap;
 use sluice_client::{Observer, SeenPacket};
 use sluice_rtp::Codec;
 
-use super::freeze::FreezeMeter;
 use super::tally::Tally;
-
-/// Packets that may overtake each other and still be told from copies.
-const WINDOW: u64 = 128;
 
 /// The eye of one participant.
 pub(crate) struct Receiver {
     tally: Arc<Tally>,
     /// Which part of the tally it writes to.
     part: usize,
-    tracks: Mutex<FxHashMap<String, Track>>,
+    tracks: Mutex<Tracks>,
+}
+
+#[derive(Default)]
+struct Tracks {
+    /// By their places in the client's counters, so that nothing is looked up for a packet.
+    seen: Vec<Track>,
+    places: FxHashMap<String, usize>,
+    /// From when on pictures were due of which no packet has come.
+    due: FxHashMap<String, Instant>,
+}
+
+impl Tracks {
+    fn of(&mut self, seen: &SeenPacket<'_>) -> Option<&mut Track> {
+        if self.seen.len() <= seen.place {
+            self.seen.resize_with(seen.place + 1, Track::default);
+        }
+        let track = self.seen.get_mut(seen.place)?;
+        if !std::mem::replace(&mut track.came, true) {
+            self.places.insert(seen.track_sid.to_owned(), seen.place);
+            track.due_since = self.due.remove(seen.track_sid);
+        }
+        Some(track)
+    }
+
+    fn named(&mut self, sid: &str) -> Option<&mut Track> {
+        self.seen.get_mut(*self.places.get(sid)?)
+    }
 }
 
 #[derive(Default)]
 struct Track {
-    recent: Recent,
+    /// Its place is known.
+    came: bool,
     video: Option<Video>,
     /// From when on its picture was due; known some milliseconds after the fact.
     due_since: Option<Instant>,
@@ -30,8 +54,8 @@ struct Track {
 
 #[derive(Default)]
 struct Video {
+    /// Timestamp of the newest frame that was looked into.
     newest: Option<u32>,
-    freezes: FreezeMeter,
     first_key_frame: Option<Instant>,
     wait_told: bool,
     height: u16,
@@ -52,62 +76,49 @@ impl Receiver {
     /// A track's picture is due from this moment on: it was announced or asked for, and the transport was connected.
     pub(crate) fn due(&self, sid: &str, since: Instant) {
         let mut tracks = self.tracks();
-        let track = tracks.entry(sid.to_owned()).or_default();
-        track.due_since = Some(since);
-        self.tell_wait(track);
+        match tracks.named(sid) {
+            Some(track) => {
+                track.due_since = Some(since);
+                self.tell_wait(track);
+            }
+            None => {
+                tracks.due.insert(sid.to_owned(), since);
+            }
+        }
     }
 
     /// A layer of so many lines was asked for.
     pub(crate) fn asked(&self, sid: &str, at: Instant, height: u16) {
         let mut tracks = self.tracks();
-        if let Some(video) = tracks.get_mut(sid).and_then(|track| track.video.as_mut()) {
+        if let Some(video) = tracks.named(sid).and_then(|track| track.video.as_mut()) {
             video.asked = (video.height != height && video.height != 0).then_some((at, height));
         }
     }
 
-    /// A track that is no longer there, or no longer wanted, freezes nobody's picture.
+    /// A track that is no longer there, or no longer wanted.
     pub(crate) fn forget(&self, sid: &str) {
-        self.tracks().remove(sid);
-    }
-
-    /// Counts pictures that stand still at the end and never came back.
-    pub(crate) fn finish(&self, now: Instant) {
-        for track in self.tracks().values() {
-            if let Some(frozen) = track.video.as_ref().and_then(|video| video.freezes.frozen(now)) {
-                self.tally.part(self.part).froze(frozen);
-            }
+        let mut tracks = self.tracks();
+        tracks.due.remove(sid);
+        if let Some(place) = tracks.places.remove(sid)
+            && let Some(track) = tracks.seen.get_mut(place)
+        {
+            *track = Track::default();
         }
     }
 
     fn see(&self, seen: &SeenPacket<'_>) {
-        // A light client does not open every packet, so most have no stamp; and most end no frame.
-        if seen.stamp.is_none() && !seen.marker {
-            return;
-        }
+        let (true, Some(stamp)) = (seen.new, seen.stamp) else { return };
         let mut tracks = self.tracks();
-        // No string is made but for the first packet.
-        let track = match tracks.get_mut(seen.track_sid) {
-            Some(track) => track,
-            None => tracks.entry(seen.track_sid.to_owned()).or_default(),
-        };
-        if !track.recent.is_new(seen.sequence) {
+        let Some(track) = tracks.of(seen) else { return };
+        let is_video = stamp.height > 0;
+        self.tally.part(self.part).latency(is_video, seen.age_us);
+        if !is_video {
             return;
         }
-        if let Some(stamp) = seen.stamp {
-            let is_video = stamp.height > 0;
-            self.tally.part(self.part).latency(is_video, stamp.age_us());
-            if is_video {
-                self.see_layer(track.video.get_or_insert_default(), seen, stamp.height);
-            }
-        }
-        let Some(video) = &mut track.video else { return };
-        // Each frame counts once, when its last packet comes; older ones come back as retransmissions.
-        let newer = video.newest.is_none_or(|newest| (seen.timestamp.wrapping_sub(newest) as i32) > 0);
-        if seen.marker && newer {
+        let video = track.video.get_or_insert_default();
+        self.see_layer(video, seen, stamp.height);
+        if video.newest.is_none_or(|newest| newer(seen.timestamp, newest)) {
             video.newest = Some(seen.timestamp);
-            if let Some(frozen) = video.freezes.frame(seen.at) {
-                self.tally.part(self.part).froze(frozen);
-            }
         }
         if !video.wait_told {
             self.tell_wait(track);
@@ -115,7 +126,15 @@ impl Receiver {
     }
 
     fn see_layer(&self, video: &mut Video, seen: &SeenPacket<'_>, height: u16) {
-        if height == video.height || !starts_key_frame(seen.payload) {
+        if height == video.height {
+            return;
+        }
+        if !starts_key_frame(seen.payload) {
+            // Of a switch that nobody asked for, a sample may show a later frame first.
+            let later = video.newest.is_some_and(|newest| newer(seen.timestamp, newest));
+            if video.asked.is_none() && video.height != 0 && later {
+                video.height = height;
+            }
             return;
         }
         video.height = height;
@@ -132,58 +151,110 @@ impl Receiver {
         self.tally.part(self.part).key_frame_wait(came.saturating_duration_since(since));
     }
 
-    fn tracks(&self) -> MutexGuard<'_, FxHashMap<String, Track>> {
+    fn tracks(&self) -> MutexGuard<'_, Tracks> {
         // Counters stay meaningful wherever a panic left them.
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// RTP timestamps wrap.
+fn newer(timestamp: u32, than: u32) -> bool {
+    timestamp.wrapping_sub(than) as i32 > 0
 }
 
 fn starts_key_frame(payload: &[u8]) -> bool {
     sluice_rtp::read(Codec::Vp8, payload, false).is_ok_and(|frame| frame.starts_key_frame())
 }
 
-/// Tells packets from their copies.
-#[derive(Debug, Default)]
-struct Recent {
-    highest: Option<u64>,
-    /// Bit n: the packet n below the highest came.
-    came: u128,
-}
-
-impl Recent {
-    fn is_new(&mut self, sequence: u64) -> bool {
-        let Some(highest) = self.highest else {
-            (self.highest, self.came) = (Some(sequence), 1);
-            return true;
-        };
-        if sequence > highest {
-            let ahead = sequence - highest;
-            self.came = if ahead < WINDOW { self.came << ahead | 1 } else { 1 };
-            self.highest = Some(sequence);
-            return true;
-        }
-        let behind = highest - sequence;
-        if behind >= WINDOW {
-            return false;
-        }
-        let bit = 1_u128 << behind;
-        let new = self.came & bit == 0;
-        self.came |= bit;
-        new
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use sluice_client::Stamp;
+
     use super::*;
 
+    const WAIT: Duration = Duration::from_millis(120);
+
+    struct Eye {
+        tally: Arc<Tally>,
+        receiver: Arc<Receiver>,
+        began: Instant,
+    }
+
+    impl Eye {
+        fn new() -> Self {
+            let tally = Arc::new(Tally::new(1));
+            Self { receiver: Receiver::new(tally.clone(), 0), tally, began: Instant::now() }
+        }
+
+        /// A frame of one packet, so many milliseconds after the start, looked into.
+        fn frame(&self, ms: u64, key: bool, height: u16) {
+            let payload = [0x10, u8::from(!key), 0, 0, 0x9d, 0x01, 0x2a, 0, 0, 0, 0];
+            let stamp = Stamp { sent_us: 0, counter: 0, width: 16, height };
+            self.receiver.see(&SeenPacket {
+                track_sid: "TR_1",
+                place: 0,
+                ssrc: 1,
+                sequence: ms,
+                timestamp: 90 * ms as u32,
+                marker: true,
+                payload: &payload,
+                stamp: Some(stamp),
+                age_us: 1_000,
+                new: true,
+                at: self.at(ms),
+            });
+        }
+
+        fn at(&self, ms: u64) -> Instant {
+            self.began + Duration::from_millis(ms)
+        }
+    }
+
     #[test]
-    fn a_copy_is_told_from_a_packet_that_was_overtaken() {
-        let mut recent = Recent::default();
-        let new: Vec<bool> = [10, 12, 11, 11, 12, 200, 12, 199, 72, 73, 73]
-            .iter()
-            .map(|number| recent.is_new(*number))
-            .collect();
-        assert_eq!(new, [true, true, true, false, false, true, false, true, false, true, false]);
+    fn a_picture_that_was_due_before_its_first_packet_is_waited_for() {
+        let eye = Eye::new();
+        eye.receiver.due("TR_1", eye.began);
+        eye.frame(100, false, 180);
+        assert_eq!(eye.tally.take().key_frame_wait.count(), 0);
+        eye.frame(120, true, 180);
+        assert_eq!(eye.tally.take().key_frame_wait.summary().max_ms.round(), WAIT.as_millis() as f64);
+        eye.frame(140, true, 180);
+        assert_eq!(eye.tally.take().key_frame_wait.count(), 0, "once");
+    }
+
+    #[test]
+    fn the_layer_that_was_asked_for_comes_with_its_key_frame() {
+        let eye = Eye::new();
+        eye.frame(0, true, 180);
+        eye.receiver.asked("TR_1", eye.at(10), 360);
+        eye.frame(33, false, 180);
+        eye.frame(66, false, 360);
+        assert_eq!(eye.tally.take().layer_switch.count(), 0);
+        eye.frame(130, true, 360);
+        assert_eq!(eye.tally.take().layer_switch.summary().max_ms.round(), WAIT.as_millis() as f64);
+    }
+
+    #[test]
+    fn a_switch_that_nobody_asked_for_is_known_from_a_later_frame() {
+        let eye = Eye::new();
+        eye.frame(0, true, 180);
+        eye.frame(66, false, 360);
+        // It has that layer already: nothing will come that could be waited for.
+        eye.receiver.asked("TR_1", eye.at(70), 360);
+        eye.frame(166, true, 360);
+        assert_eq!(eye.tally.take().layer_switch.count(), 0);
+    }
+
+    #[test]
+    fn a_track_that_is_forgotten_begins_anew() {
+        let eye = Eye::new();
+        eye.frame(0, true, 180);
+        eye.receiver.forget("TR_1");
+        eye.receiver.due("TR_1", eye.at(1_000));
+        eye.frame(1_120, true, 180);
+        let seen = eye.tally.take();
+        assert_eq!(seen.key_frame_wait.summary().max_ms.round(), WAIT.as_millis() as f64);
     }
 }

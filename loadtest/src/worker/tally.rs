@@ -12,8 +12,6 @@ pub(crate) struct Seen {
     pub(crate) video_latency: Distribution,
     pub(crate) key_frame_wait: Distribution,
     pub(crate) layer_switch: Distribution,
-    pub(crate) freezes: u64,
-    pub(crate) frozen_us: u64,
     pub(crate) calls: CallTimes,
 }
 
@@ -31,18 +29,11 @@ impl Seen {
         self.layer_switch.record(time);
     }
 
-    pub(crate) fn froze(&mut self, time: Duration) {
-        self.freezes += 1;
-        self.frozen_us += u64::try_from(time.as_micros()).unwrap_or(0);
-    }
-
     fn add(&mut self, other: &Self) {
         self.audio_latency.add(&other.audio_latency);
         self.video_latency.add(&other.video_latency);
         self.key_frame_wait.add(&other.key_frame_wait);
         self.layer_switch.add(&other.layer_switch);
-        self.freezes += other.freezes;
-        self.frozen_us += other.frozen_us;
         self.calls.add(&other.calls);
     }
 }

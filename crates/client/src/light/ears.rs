@@ -1,29 +1,49 @@
 //! Hears a connection's packets where they arrive, at a shared socket.
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
 use super::{Heard, SharedLight, is_rtcp, lock};
+use crate::receive::{self, News};
 use crate::socket::{Exit, Listener, Train, is_media};
 use crate::stats::Stats;
-use crate::{Noticed, Observer, receive};
+use crate::{Noticed, Observer, Options};
+
+/// How often those who wait for the counters are told of packets.
+const TOLD: Duration = Duration::from_millis(100);
 
 pub(crate) struct Ears {
-    pub(crate) light: SharedLight,
-    pub(crate) stats: watch::Sender<Stats>,
-    pub(crate) observer: Option<Observer>,
-    pub(crate) noticed: Option<Noticed>,
+    light: SharedLight,
+    stats: watch::Sender<Stats>,
+    observer: Option<Observer>,
+    noticed: Option<Noticed>,
+    /// Something was counted, and who waits for the counters was not told.
+    untold: bool,
+    /// When they are told again: to tell them of each train costs more than to count it.
+    next_told: Instant,
+}
+
+impl Ears {
+    pub(crate) fn new(light: SharedLight, stats: watch::Sender<Stats>, options: &Options) -> Self {
+        let (observer, noticed) = (options.observer.clone(), options.noticed.clone());
+        Self { light, stats, observer, noticed, untold: false, next_told: Instant::now() }
+    }
 }
 
 impl Listener for Ears {
+    fn warm(&self) {
+        // Beside the locks, so that the lines which hold them are on their way.
+        let _lines = std::hint::black_box((self.light.is_poisoned(), self.stats.is_closed()));
+    }
+
     fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) {
-        let mut first = false;
+        let mut news = News::default();
         // The counters first, then the connection: as its task takes them.
         self.stats.send_if_modified(|stats| {
             let mut light = lock(&self.light);
             // If the keys are of no use the task will say so.
             let ready = light.ready().unwrap_or(false);
-            let (mut heard, mut counted) = (false, false);
+            let mut heard = false;
             for datagram in train.bytes.chunks_mut(train.stride) {
                 // The task owns what is published, and with it what is said of that.
                 if !ready || !is_media(datagram) || (is_rtcp(datagram) && light.publishes()) {
@@ -32,8 +52,8 @@ impl Listener for Ears {
                 }
                 heard = true;
                 if let Heard::Packet(track, packet) = light.receive(datagram, train.at) {
-                    first |= receive::take(stats, self.observer.as_ref(), track, &packet);
-                    counted = true;
+                    news |= receive::take(stats, self.observer.as_ref(), track, &packet);
+                    self.untold = true;
                 }
             }
             // Repair and padding are answered too, though nobody counts them.
@@ -41,23 +61,31 @@ impl Listener for Ears {
                 light.tick(train.at);
                 stats.unsent_datagrams += light.flush(exit);
             }
-            counted
+            let tell = news.track || (self.untold && train.at >= self.next_told);
+            if tell {
+                (self.untold, self.next_told) = (false, train.at + TOLD);
+            }
+            tell
         });
-        if let (true, Some(noticed)) = (first, &self.noticed) {
+        if let (true, Some(noticed)) = (news.first, &self.noticed) {
             noticed();
         }
     }
 
     fn look(&mut self, now: Instant, exit: &dyn Exit) {
-        if lock(&self.light).due().is_none_or(|due| due > now) {
+        let untold = std::mem::take(&mut self.untold);
+        if !untold && lock(&self.light).due().is_none_or(|due| due > now) {
             return;
         }
         self.stats.send_if_modified(|stats| {
             let mut light = lock(&self.light);
+            if light.due().is_none_or(|due| due > now) {
+                return untold;
+            }
             // Packets of the task that wait for the end of its turn leave too.
             light.tick(now);
             stats.unsent_datagrams += light.flush(exit);
-            false
+            untold
         });
     }
 }

@@ -24,9 +24,9 @@ use str0m::media::{Mid, Rid};
 
 pub(crate) use self::ears::Ears;
 use self::negotiated::Negotiated;
-use self::streams::{Incoming, OutStream};
+use self::streams::{Incoming, OutStream, Streams};
 use crate::Opened;
-use crate::receive::Packet;
+use crate::receive::{Packet, Track};
 use crate::socket::Exit;
 
 /// Between two feedback packets at least, as libwebrtc has it for all but slow paths.
@@ -44,15 +44,13 @@ const MOST_STREAMS: usize = 2_048;
 const MOST_BLOCKS: usize = 31;
 /// Of audio, one in this many is opened in a sample.
 const AUDIO_SAMPLE: u64 = 8;
-/// Bytes of a compound report at most.
-const LARGEST_REPORT: usize = 1_200;
 /// Bytes that one send may carry: what UDP over IPv4 takes.
 const LARGEST_TRAIN: usize = 65_507;
 
 /// What a datagram turned out to be.
 pub(crate) enum Heard<'a> {
     /// A packet of a track, if the track is known.
-    Packet(Option<&'a str>, Packet<'a>),
+    Packet(Option<&'a mut Track>, Packet<'a>),
     /// The server asks for a key frame of these streams.
     KeyFrames(Vec<(Mid, Option<Rid>)>),
     /// Feedback, repair, or nothing that we know.
@@ -82,7 +80,7 @@ pub(crate) struct Light {
     /// Sections that the server sends in, to track id.
     tracks: FxHashMap<Mid, String>,
     remote: Option<SocketAddr>,
-    incoming: FxHashMap<u32, Incoming>,
+    incoming: Streams,
     outgoing: Vec<OutStream>,
     arrivals: Arrivals,
     clock: Clock,
@@ -94,6 +92,8 @@ pub(crate) struct Light {
     /// Sealed packets that wait for the end of the turn, and their lengths.
     train: Vec<u8>,
     lengths: Vec<usize>,
+    /// Where reports are written.
+    scratch: Vec<u8>,
 }
 
 impl Light {
@@ -106,7 +106,7 @@ impl Light {
             negotiated: Negotiated::default(),
             tracks: FxHashMap::default(),
             remote: None,
-            incoming: FxHashMap::default(),
+            incoming: Streams::default(),
             outgoing: Vec::new(),
             arrivals: Arrivals::new(now),
             clock: Clock::new(now, SystemTime::now()),
@@ -116,6 +116,7 @@ impl Light {
             next_report: now + REPORTS,
             train: Vec::new(),
             lengths: Vec::new(),
+            scratch: Vec::new(),
         }
     }
 
@@ -123,6 +124,15 @@ impl Light {
     pub(crate) fn learn(&mut self, sdp: &str, tracks: &HashMap<Mid, String>) {
         self.negotiated.learn(sdp);
         self.tracks = tracks.iter().map(|(mid, track)| (*mid, track.clone())).collect();
+        for (_, stream) in self.incoming.iter_mut() {
+            stream.carries(self.tracks.get(&stream.mid));
+        }
+    }
+
+    /// Another layer of this track was asked for.
+    pub(crate) fn watch(&mut self, sid: &str, now: Instant) {
+        let tracks = self.incoming.iter_mut().filter_map(|(_, stream)| stream.track.as_mut());
+        tracks.filter(|track| track.sid() == sid).for_each(|track| track.watch(now));
     }
 
     /// The address that the handshake came from, where media goes to.
@@ -163,23 +173,32 @@ impl Light {
         if let Some(sequence) = header.transport_sequence {
             self.arrivals.see(sequence, now);
         }
-        let clock = *self.negotiated.clocks.get(&header.payload_type)?;
         if header.ssrc == PROBES {
             return None;
         }
-        if !self.incoming.contains_key(&header.ssrc) {
-            let mid = Mid::from(std::str::from_utf8(header.mid?).ok()?);
-            if self.incoming.len() < MOST_STREAMS {
-                self.incoming.insert(header.ssrc, Incoming::new(mid, clock, header.sequence, now));
+        let number = match self.incoming.find(header.ssrc) {
+            Some(number) => number,
+            None if self.incoming.len() >= MOST_STREAMS => return None,
+            None => {
+                let clock = *self.negotiated.clocks.get(&header.payload_type)?;
+                let mid = Mid::from(std::str::from_utf8(header.mid?).ok()?);
+                let format = (header.payload_type, clock);
+                let mut stream = Incoming::new(mid, format, header.sequence, now);
+                stream.carries(self.tracks.get(&mid));
+                self.incoming.add(header.ssrc, stream)
             }
+        };
+        let stream = self.incoming.get_mut(number)?;
+        if stream.payload_type != header.payload_type {
+            stream.clock = *self.negotiated.clocks.get(&header.payload_type)?;
+            stream.payload_type = header.payload_type;
         }
-        let stream = self.incoming.get_mut(&header.ssrc)?;
         let (sequence, begins_frame) = stream.see(header.sequence, header.timestamp, now);
-        let (mid, video) = (stream.mid, clock == 90_000);
+        let video = stream.clock == 90_000;
         let open = match self.opened {
             Opened::All => true,
             // The first packet of a frame tells whether it is a key frame.
-            Opened::Sample if video => begins_frame,
+            Opened::Sample if video => begins_frame && stream.is_sampled(now),
             Opened::Sample => sequence.is_multiple_of(AUDIO_SAMPLE),
         };
         let (ssrc, timestamp, marker, len) = (header.ssrc, header.timestamp, header.marker, header.len);
@@ -198,7 +217,7 @@ impl Light {
         let size = payload.map_or(sealed.saturating_sub(overhead), <[u8]>::len);
         let (at, all_opened) = (now, self.opened == Opened::All);
         let packet = Packet { ssrc, sequence, timestamp, marker, size, payload, at, all_opened };
-        Some(Heard::Packet(self.tracks.get(&mid).map(String::as_str), packet))
+        Some(Heard::Packet(stream.track.as_mut(), packet))
     }
 
     fn receive_rtcp(&mut self, datagram: &mut [u8], now: Instant) -> Heard<'static> {
@@ -209,7 +228,8 @@ impl Light {
         for packet in packets.flatten() {
             match packet {
                 Rtcp::Sr(report) => {
-                    if let Some(stream) = self.incoming.get_mut(&report.ssrc()) {
+                    let number = self.incoming.find(report.ssrc());
+                    if let Some(stream) = number.and_then(|number| self.incoming.get_mut(number)) {
                         stream.reception.heard(report.ntp_timestamp(), now);
                     }
                 }
@@ -285,7 +305,7 @@ impl Light {
             // It goes with the packet that comes first after its time, and the next one counts from there: as Chromium does, of
             // which 15.7 to 16.4 a second were seen for a camera.
             self.next_feedback = now + FEEDBACK;
-            let media = self.incoming.keys().next().copied().unwrap_or_default();
+            let media = self.incoming.any().unwrap_or_default();
             while let Some(feedback) = self.arrivals.take() {
                 let feedback =
                     TransportFeedback::builder_owned(feedback).sender_ssrc(self.own).media_ssrc(media);
@@ -306,7 +326,7 @@ impl Light {
                 self.report(&report);
             }
             let mut blocks: Vec<_> =
-                self.incoming.iter_mut().map(|(ssrc, stream)| stream.reception.report(*ssrc, now)).collect();
+                self.incoming.iter_mut().map(|(ssrc, stream)| stream.reception.report(ssrc, now)).collect();
             while !blocks.is_empty() {
                 let some = blocks.drain(..blocks.len().min(MOST_BLOCKS));
                 let empty = ReceiverReport::builder(self.own);
@@ -318,11 +338,15 @@ impl Light {
 
     fn report(&mut self, report: &impl RtcpPacketWriter) {
         let Some((sealer, _)) = &mut self.keys else { return };
-        let mut packet = vec![0; LARGEST_REPORT];
-        let Ok(size) = report.write_into(&mut packet) else { return };
-        packet.truncate(size);
-        if sealer.rtcp(&mut packet).is_ok() {
-            self.train.extend_from_slice(&packet);
+        let packet = &mut self.scratch;
+        let Ok(size) = report.calculate_size() else { return };
+        packet.clear();
+        packet.resize(size, 0);
+        if report.write_into(packet).is_err() {
+            return;
+        }
+        if sealer.rtcp(packet).is_ok() {
+            self.train.extend_from_slice(packet);
             self.lengths.push(packet.len());
         }
     }

@@ -38,8 +38,10 @@ impl Own {
         &self,
         mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let taken = trains::receive::<BATCH>(&self.io, &self.state, |meta, train| {
-            train.chunks_mut(meta.stride).try_for_each(|datagram| each(meta.addr, datagram))
+        let taken = trains::receive::<BATCH>(&self.io, &self.state, |mut trains| {
+            trains.try_for_each(|(meta, train)| {
+                train.chunks_mut(meta.stride).try_for_each(|datagram| each(meta.addr, datagram))
+            })
         });
         taken.context("the socket failed")?
     }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use quinn_udp::{BATCH_SIZE, Transmit, UdpSockRef, UdpSocketState};
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::net::UdpSocket;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
@@ -66,7 +66,13 @@ impl SharedSockets {
             }
         };
         let waiting = Arc::new(Waiting::default());
-        let place = Place { ip: address(index), listener, waiting: waiting.clone() };
+        let place = Place {
+            ip: address(index),
+            listener,
+            waiting: waiting.clone(),
+            left_media: false,
+            heard: Instant::now(),
+        };
         socket.port.places()[index] = Slot::Taken(place);
         // Its end may have come between, when the place was not there to hear of it.
         if socket.port.dead.load(Ordering::Acquire) {
@@ -81,7 +87,11 @@ pub(crate) trait Listener: Send {
     /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
     fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));
 
-    /// Sends what is due though nothing came. Asked for every [`LOOKS`].
+    /// Touches what [`hear`](Self::hear) will need first. Each connection's memory is cold when its turn comes: who fetches it for
+    /// all that are to be heard waits once, not once for each.
+    fn warm(&self) {}
+
+    /// Sends what is due though nothing came. Asked for every [`LOOKS`] in which nothing was heard.
     fn look(&mut self, now: Instant, exit: &dyn Exit);
 }
 
@@ -217,6 +227,10 @@ struct Place {
     ip: IpAddr,
     listener: Box<dyn Listener>,
     waiting: Arc<Waiting>,
+    /// The task may not have taken all media that was left to it.
+    left_media: bool,
+    /// When something came last.
+    heard: Instant,
 }
 
 impl Port {
@@ -254,11 +268,18 @@ impl Port {
     fn take(&self) -> io::Result<()> {
         let mut places = self.places();
         let at = Instant::now();
-        let taken = trains::receive::<BATCH_SIZE>(&self.io, &self.state, |meta, bytes| {
-            let place = meta.dst_ip.and_then(index).and_then(|index| places.get_mut(index)?.place());
+        let taken = trains::receive::<BATCH_SIZE>(&self.io, &self.state, |trains| {
             // Nobody's: a straggler for somebody who has left, or a stranger.
-            if let Some(place) = place {
-                place.take(self, Train { from: meta.addr, bytes, stride: meta.stride, at });
+            let whose = |meta: &RecvMeta| meta.dst_ip.and_then(index);
+            for index in trains.metas().iter().filter_map(whose) {
+                if let Some(Slot::Taken(place)) = places.get(index) {
+                    place.listener.warm();
+                }
+            }
+            for (meta, bytes) in trains {
+                if let Some(place) = whose(meta).and_then(|index| places.get_mut(index)?.place()) {
+                    place.take(self, Train { from: meta.addr, bytes, stride: meta.stride, at });
+                }
             }
             Ok(())
         })?;
@@ -268,7 +289,8 @@ impl Port {
 
     fn look(&self) {
         let (mut places, now) = (self.places(), Instant::now());
-        for Place { ip, listener, .. } in places.iter_mut().filter_map(Slot::place) {
+        let quiet = |place: &&mut Place| now.saturating_duration_since(place.heard) >= LOOKS;
+        for Place { ip, listener, .. } in places.iter_mut().filter_map(Slot::place).filter(quiet) {
             listener.look(now, &PlaceExit { port: self, ip: *ip });
         }
     }
@@ -299,16 +321,21 @@ impl Drop for End<'_> {
 
 impl Place {
     fn take(&mut self, port: &Port, train: Train<'_>) {
-        let Self { ip, listener, waiting } = self;
+        let Self { ip, listener, waiting, left_media, heard } = self;
         let from = train.from;
-        if waiting.lock().media > 0 {
+        *heard = train.at;
+        *left_media = *left_media && waiting.lock().media > 0;
+        if *left_media {
             // What came before it has not been heard yet.
             for datagram in train.bytes.chunks(train.stride) {
                 waiting.push(from, datagram);
             }
             return;
         }
-        listener.hear(train, &PlaceExit { port, ip: *ip }, &mut |datagram| waiting.push(from, datagram));
+        listener.hear(train, &PlaceExit { port, ip: *ip }, &mut |datagram| {
+            *left_media |= is_media(datagram);
+            waiting.push(from, datagram);
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! Trains of datagrams from a socket, into memory that all sockets of a thread share, and to one.
 use std::cell::RefCell;
 use std::io::{self, ErrorKind, IoSliceMut};
+use std::slice::ChunksExactMut;
 
 use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
 use tokio::io::Interest;
@@ -14,12 +15,39 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; BATCH_SIZE * SLOT]);
 }
 
-/// Takes at most `BATCH` messages from a socket, and hands out each with its bytes, in one train of datagrams of `stride` bytes,
-/// until one is refused. Nothing there after all is no error.
+/// What came at once: each message with its bytes, one train of datagrams of `stride` bytes.
+pub(super) struct Trains<'a> {
+    metas: &'a [RecvMeta],
+    slots: ChunksExactMut<'a, u8>,
+}
+
+impl<'a> Trains<'a> {
+    /// Of those that are left.
+    pub(super) fn metas(&self) -> &'a [RecvMeta] {
+        self.metas
+    }
+}
+
+impl<'a> Iterator for Trains<'a> {
+    type Item = (&'a RecvMeta, &'a mut [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let (meta, rest) = self.metas.split_first()?;
+            self.metas = rest;
+            let train = self.slots.next()?.get_mut(..meta.len);
+            if let (Some(train), true) = (train, meta.stride > 0) {
+                return Some((meta, train));
+            }
+        }
+    }
+}
+
+/// Takes at most `BATCH` messages from a socket. Nothing there after all is no error.
 pub(super) fn receive<const BATCH: usize>(
     io: &UdpSocket,
     state: &UdpSocketState,
-    mut each: impl FnMut(&RecvMeta, &mut [u8]) -> anyhow::Result<()>,
+    take: impl FnOnce(Trains<'_>) -> anyhow::Result<()>,
 ) -> io::Result<anyhow::Result<()>> {
     BUFFER.with_borrow_mut(|buffer| {
         let mut meta = [RecvMeta::default(); BATCH];
@@ -36,17 +64,8 @@ pub(super) fn receive<const BATCH: usize>(
             }
             Err(error) => return Err(error),
         };
-        for (slot, meta) in buffer.chunks_exact_mut(SLOT).zip(&meta).take(messages) {
-            if meta.stride == 0 {
-                continue;
-            }
-            if let Some(train) = slot.get_mut(..meta.len)
-                && let Err(refused) = each(meta, train)
-            {
-                return Ok(Err(refused));
-            }
-        }
-        Ok(Ok(()))
+        let metas = meta.get(..messages).unwrap_or(&meta);
+        Ok(take(Trains { metas, slots: buffer.chunks_exact_mut(SLOT) }))
     })
 }
 

@@ -8,10 +8,13 @@ const AVERAGED: usize = 30;
 const FEWEST: usize = 5;
 const SLACK: Duration = Duration::from_millis(150);
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct FreezeMeter {
     last: Option<Instant>,
-    gaps: [Duration; AVERAGED],
+    /// Microseconds; the newest takes the oldest's place.
+    gaps: [u32; AVERAGED],
+    /// Of these.
+    sum: u64,
     /// Gaps seen in all.
     count: usize,
 }
@@ -21,7 +24,10 @@ impl FreezeMeter {
     pub(crate) fn frame(&mut self, now: Instant) -> Option<Duration> {
         let frozen = self.frozen(now);
         if let Some(last) = self.last.replace(now) {
-            self.gaps[self.count % AVERAGED] = now.saturating_duration_since(last);
+            let gap = now.saturating_duration_since(last).as_micros();
+            let gap = u32::try_from(gap).unwrap_or(u32::MAX);
+            let oldest = std::mem::replace(&mut self.gaps[self.count % AVERAGED], gap);
+            self.sum = self.sum + u64::from(gap) - u64::from(oldest);
             self.count += 1;
         }
         frozen
@@ -30,11 +36,10 @@ impl FreezeMeter {
     /// How long the picture stands still by now, if that is a freeze already.
     pub(crate) fn frozen(&self, now: Instant) -> Option<Duration> {
         let gap = now.saturating_duration_since(self.last?);
-        let known = &self.gaps[..self.count.min(AVERAGED)];
-        if known.len() < FEWEST {
+        if self.count < FEWEST {
             return None;
         }
-        let average = known.iter().sum::<Duration>() / u32::try_from(known.len()).unwrap_or(1);
+        let average = Duration::from_micros(self.sum / self.count.min(AVERAGED) as u64);
         (gap >= (average * 3).max(average + SLACK)).then_some(gap)
     }
 }
