@@ -85,7 +85,7 @@ pub enum Opened {
     /// All.
     All,
     /// The first packet of a quarter of the video frames, and an eighth of the audio: enough for latency and layers. The first of
-    /// every frame until a key frame came, and after [`Client::set_size`] until the layer changes, for ten seconds at most. What is
+    /// every frame until one of our key frames came, and for ten seconds after [`Client::set_size`] and [`Client::subscribe`]. What is
     /// missing by the sender's own count is not known.
     Sample,
 }

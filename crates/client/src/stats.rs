@@ -138,7 +138,7 @@ pub struct ReceivedStats {
     pub packets: u64,
     /// Payload bytes.
     pub bytes: u64,
-    /// First packets of key frames (VP8).
+    /// First packets of key frames (VP8), of those that were looked into.
     pub key_frames: u64,
     /// From the client's start until the first packet.
     pub first_packet_after: Duration,
@@ -146,9 +146,10 @@ pub struct ReceivedStats {
     pub last_packet: Instant,
     /// Longest time without a packet.
     pub longest_pause: Duration,
-    /// Height of the layer that the newest key frame belongs to; 0 for audio and before it.
+    /// Height of the layer that the newest key frame belongs to, in a sample the newest frame that was looked into; 0 for audio
+    /// and before the first key frame.
     pub height: u16,
-    /// How often the layer changed.
+    /// How often the layer changed. A sample misses a change that is undone within some frames.
     pub switches: u64,
     /// How often a video's picture stood still, as `freezeCount` of WebRTC's statistics has it.
     pub freezes: u64,

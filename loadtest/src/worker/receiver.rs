@@ -13,6 +13,8 @@ pub(crate) struct Receiver {
     tally: Arc<Tally>,
     /// Which part of the tally it writes to.
     part: usize,
+    /// It sees a sample of the frames.
+    sampled: bool,
     tracks: Mutex<Tracks>,
 }
 
@@ -64,8 +66,8 @@ struct Video {
 }
 
 impl Receiver {
-    pub(crate) fn new(tally: Arc<Tally>, part: usize) -> Arc<Self> {
-        Arc::new(Self { tally, part, tracks: Mutex::default() })
+    pub(crate) fn new(tally: Arc<Tally>, part: usize, sampled: bool) -> Arc<Self> {
+        Arc::new(Self { tally, part, sampled, tracks: Mutex::default() })
     }
 
     pub(crate) fn observer(self: &Arc<Self>) -> Observer {
@@ -130,10 +132,11 @@ impl Receiver {
             return;
         }
         if !starts_key_frame(seen.payload) {
-            // Of a switch that nobody asked for, a sample may show a later frame first.
+            // The key frame that the layer began with was not seen, and no other will come: better no time than a wrong one.
             let later = video.newest.is_some_and(|newest| newer(seen.timestamp, newest));
-            if video.asked.is_none() && video.height != 0 && later {
+            if self.sampled && video.height != 0 && later {
                 video.height = height;
+                video.asked.take_if(|(_, wanted)| *wanted == height);
             }
             return;
         }
@@ -183,9 +186,9 @@ mod tests {
     }
 
     impl Eye {
-        fn new() -> Self {
+        fn new(sampled: bool) -> Self {
             let tally = Arc::new(Tally::new(1));
-            Self { receiver: Receiver::new(tally.clone(), 0), tally, began: Instant::now() }
+            Self { receiver: Receiver::new(tally.clone(), 0, sampled), tally, began: Instant::now() }
         }
 
         /// A frame of one packet, so many milliseconds after the start, looked into.
@@ -214,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_picture_that_was_due_before_its_first_packet_is_waited_for() {
-        let eye = Eye::new();
+        let eye = Eye::new(true);
         eye.receiver.due("TR_1", eye.began);
         eye.frame(100, false, 180);
         assert_eq!(eye.tally.take().key_frame_wait.count(), 0);
@@ -225,11 +228,12 @@ mod tests {
     }
 
     #[test]
-    fn the_layer_that_was_asked_for_comes_with_its_key_frame() {
-        let eye = Eye::new();
+    fn a_layer_that_was_asked_for_comes_with_its_key_frame() {
+        let eye = Eye::new(false);
         eye.frame(0, true, 180);
         eye.receiver.asked("TR_1", eye.at(10), 360);
         eye.frame(33, false, 180);
+        // The rest of the key frame, whose first packet is being repaired.
         eye.frame(66, false, 360);
         assert_eq!(eye.tally.take().layer_switch.count(), 0);
         eye.frame(130, true, 360);
@@ -237,19 +241,22 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_that_nobody_asked_for_is_known_from_a_later_frame() {
-        let eye = Eye::new();
+    fn a_sample_that_did_not_see_the_key_frame_of_a_layer_tells_no_time_for_it() {
+        let eye = Eye::new(true);
         eye.frame(0, true, 180);
+        // Asked for when the server had switched already.
+        eye.receiver.asked("TR_1", eye.at(40), 360);
         eye.frame(66, false, 360);
-        // It has that layer already: nothing will come that could be waited for.
-        eye.receiver.asked("TR_1", eye.at(70), 360);
-        eye.frame(166, true, 360);
+        eye.frame(1_000, true, 360);
         assert_eq!(eye.tally.take().layer_switch.count(), 0);
+        eye.receiver.asked("TR_1", eye.at(1_010), 180);
+        eye.frame(1_130, true, 180);
+        assert_eq!(eye.tally.take().layer_switch.summary().max_ms.round(), WAIT.as_millis() as f64);
     }
 
     #[test]
     fn a_track_that_is_forgotten_begins_anew() {
-        let eye = Eye::new();
+        let eye = Eye::new(true);
         eye.frame(0, true, 180);
         eye.receiver.forget("TR_1");
         eye.receiver.due("TR_1", eye.at(1_000));

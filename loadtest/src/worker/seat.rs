@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use rand::RngExt as _;
-use sluice_client::{Client, Options, Plane, SharedSockets};
+use sluice_client::{Client, Opened, Options, Plane, SharedSockets};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,8 @@ impl Context {
     ) -> anyhow::Result<(Participant, Duration)> {
         let group = &self.scenario.groups[seat.group];
         let network = group.network.as_ref().map(|network| network.impairment(seed(seat, visit, "network")));
-        let receiver = Receiver::new(self.tally.clone(), id);
+        let sampled = self.plane == Plane::Light(Opened::Sample);
+        let receiver = Receiver::new(self.tally.clone(), id, sampled);
         let options = Options {
             path: self.path.of(id),
             auto_subscribe: group.receive == Media::All,

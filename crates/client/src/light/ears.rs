@@ -89,3 +89,44 @@ impl Listener for Ears {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::{Arc, Mutex};
+
+    use sluice_livekit_proto as proto;
+
+    use super::*;
+    use crate::Opened;
+    use crate::light::Light;
+
+    struct NoExit;
+
+    impl Exit for NoExit {
+        fn send(&self, _: SocketAddr, _: &[u8], _: Option<usize>) -> bool {
+            panic!("nothing is due")
+        }
+
+        fn longest_train(&self) -> usize {
+            1
+        }
+    }
+
+    #[test]
+    fn what_was_counted_is_told_once_when_nothing_comes_any_more() {
+        let now = Instant::now();
+        let ((), ear) = sluice_dtls::listening(|| ());
+        let light = Arc::new(Mutex::new(Light::new(Opened::Sample, ear, now)));
+        let (stats, mut waits) = watch::channel(Stats::joined(now, &proto::JoinResponse::default()));
+        let mut ears = Ears::new(light, stats, &Options::default());
+        ears.look(now, &NoExit);
+        assert!(!waits.has_changed().unwrap(), "nothing was counted");
+        ears.untold = true;
+        ears.look(now, &NoExit);
+        assert!(waits.has_changed().unwrap());
+        waits.mark_unchanged();
+        ears.look(now, &NoExit);
+        assert!(!waits.has_changed().unwrap());
+    }
+}

@@ -44,6 +44,8 @@ const MOST_STREAMS: usize = 2_048;
 const MOST_BLOCKS: usize = 31;
 /// Of audio, one in this many is opened in a sample.
 const AUDIO_SAMPLE: u64 = 8;
+/// Bytes of reports in one datagram, before they are sealed.
+const LARGEST_COMPOUND: usize = 1_100;
 /// Bytes that one send may carry: what UDP over IPv4 takes.
 const LARGEST_TRAIN: usize = 65_507;
 
@@ -92,8 +94,8 @@ pub(crate) struct Light {
     /// Sealed packets that wait for the end of the turn, and their lengths.
     train: Vec<u8>,
     lengths: Vec<usize>,
-    /// Where reports are written.
-    scratch: Vec<u8>,
+    /// Reports that leave in one datagram.
+    reports: Vec<u8>,
 }
 
 impl Light {
@@ -116,7 +118,7 @@ impl Light {
             next_report: now + REPORTS,
             train: Vec::new(),
             lengths: Vec::new(),
-            scratch: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -126,10 +128,13 @@ impl Light {
         self.tracks = tracks.iter().map(|(mid, track)| (*mid, track.clone())).collect();
         for (_, stream) in self.incoming.iter_mut() {
             stream.carries(self.tracks.get(&stream.mid));
+            if let Some(clock) = self.negotiated.clocks.get(&stream.payload_type) {
+                stream.clock = *clock;
+            }
         }
     }
 
-    /// Another layer of this track was asked for.
+    /// This track, or another layer of it, was asked for.
     pub(crate) fn watch(&mut self, sid: &str, now: Instant) {
         let tracks = self.incoming.iter_mut().filter_map(|(_, stream)| stream.track.as_mut());
         tracks.filter(|track| track.sid() == sid).for_each(|track| track.watch(now));
@@ -301,18 +306,9 @@ impl Light {
         if self.keys.is_none() {
             return;
         }
-        if now >= self.next_feedback && !self.arrivals.is_empty() {
-            // It goes with the packet that comes first after its time, and the next one counts from there: as Chromium does, of
-            // which 15.7 to 16.4 a second were seen for a camera.
-            self.next_feedback = now + FEEDBACK;
-            let media = self.incoming.any().unwrap_or_default();
-            while let Some(feedback) = self.arrivals.take() {
-                let feedback =
-                    TransportFeedback::builder_owned(feedback).sender_ssrc(self.own).media_ssrc(media);
-                self.report(&feedback);
-            }
-        }
-        if now >= self.next_report {
+        let feedback = now >= self.next_feedback && !self.arrivals.is_empty();
+        // Reports go with feedback, if some is due soon: a compound packet begins with them (RFC 3550 section 6.1).
+        if now >= self.next_report && (feedback || now >= self.next_report + FEEDBACK) {
             self.next_report = now + REPORTS;
             let reports: Vec<_> = self
                 .outgoing
@@ -334,21 +330,41 @@ impl Light {
                 self.report(&report);
             }
         }
+        if feedback {
+            // It goes with the packet that comes first after its time, and the next one counts from there: as Chromium does, of
+            // which 15.7 to 16.4 a second were seen for a camera.
+            self.next_feedback = now + FEEDBACK;
+            let media = self.incoming.any().unwrap_or_default();
+            while let Some(feedback) = self.arrivals.take() {
+                let feedback =
+                    TransportFeedback::builder_owned(feedback).sender_ssrc(self.own).media_ssrc(media);
+                self.report(&feedback);
+            }
+        }
+        self.seal_reports();
     }
 
+    /// Adds a report to those that leave in one datagram, if there is room.
     fn report(&mut self, report: &impl RtcpPacketWriter) {
-        let Some((sealer, _)) = &mut self.keys else { return };
-        let packet = &mut self.scratch;
         let Ok(size) = report.calculate_size() else { return };
-        packet.clear();
-        packet.resize(size, 0);
-        if report.write_into(packet).is_err() {
-            return;
+        if self.reports.len() + size > LARGEST_COMPOUND {
+            self.seal_reports();
         }
-        if sealer.rtcp(packet).is_ok() {
-            self.train.extend_from_slice(packet);
-            self.lengths.push(packet.len());
+        let start = self.reports.len();
+        self.reports.resize(start + size, 0);
+        if report.write_into(&mut self.reports[start..]).is_err() {
+            self.reports.truncate(start);
         }
+    }
+
+    fn seal_reports(&mut self) {
+        let Some((sealer, _)) = &mut self.keys else { return };
+        let reports = &mut self.reports;
+        if !reports.is_empty() && sealer.rtcp(reports).is_ok() {
+            self.train.extend_from_slice(reports);
+            self.lengths.push(reports.len());
+        }
+        reports.clear();
     }
 
     /// Sends what was sealed, packets of one size in one call. Returns how many the socket did not take.

@@ -62,14 +62,22 @@ pub(crate) struct Incoming {
     pub(crate) reception: Reception,
     /// Of the packet before, whose frame had it.
     timestamp: Option<u32>,
-    /// Begun so far.
+    /// Begun so far, from anywhere: receivers of one stream do not all look into the same frames.
     frames: u64,
 }
 
 impl Incoming {
     pub(crate) fn new(mid: Mid, (payload_type, clock): (u8, u32), first: u16, now: Instant) -> Self {
         let reception = Reception::new(clock, first.into(), now);
-        Self { mid, track: None, payload_type, clock, reception, timestamp: None, frames: 0 }
+        Self {
+            mid,
+            track: None,
+            payload_type,
+            clock,
+            reception,
+            timestamp: None,
+            frames: rand::random_range(0..FRAME_SAMPLE),
+        }
     }
 
     /// Its section carries this track now.

@@ -174,6 +174,23 @@ async fn who_listens_is_asked_what_is_due_though_nothing_comes() {
 }
 
 #[tokio::test]
+async fn who_has_just_heard_something_is_not_asked() {
+    let (sockets, server) = (SharedSockets::default(), server());
+    let ((busy, busy_ears), (_quiet, quiet_ears)) = (seat(&sockets).await, seat(&sockets).await);
+    let port = busy.socket.port.clone();
+    let heard = |at| port.places()[busy.index].place().unwrap().heard = at;
+    heard(Instant::now() + PATIENCE);
+    for ears in [&busy_ears, &quiet_ears] {
+        *ears.due.lock().unwrap() = Some(server.local_addr().unwrap());
+    }
+    until(|| quiet_ears.due.lock().unwrap().is_none()).await;
+    port.look();
+    assert!(busy_ears.due.lock().unwrap().is_some());
+    heard(Instant::now());
+    until(|| busy_ears.due.lock().unwrap().is_none()).await;
+}
+
+#[tokio::test]
 async fn nobody_waits_at_a_socket_that_is_no_longer_read() {
     let (sockets, server) = (SharedSockets::default(), server());
     let ((one, hears), (other, _)) = (seat(&sockets).await, seat(&sockets).await);
