@@ -1,18 +1,14 @@
 //! The Python examples against a real server: stubs from `proto/`, a listing that must succeed, a call of three.
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
 use crate::machine::{Machine, find};
+use crate::server::Server;
 
 const FOLDER: &str = "examples/python";
 /// Any text will do: server and example run here, on loopback, for seconds.
 const TOKEN: &str = "xtask-python-example";
-const START: Duration = Duration::from_secs(30);
 
 /// Checks the example.
 ///
@@ -33,7 +29,7 @@ pub(crate) fn check(machine: &Machine) -> anyhow::Result<()> {
     machine.run(FOLDER, &python, &pip)?;
     machine.run(FOLDER, &python, &["generate.py"])?;
 
-    let server = Server::start(machine)?;
+    let server = Server::start(&machine.sluice(), TOKEN)?;
     let grpc = format!("127.0.0.1:{}", server.grpc);
     let environment: [(&str, &OsStr); 2] =
         [("SLUICE_GRPC", OsStr::new(&grpc)), ("SLUICE_GRPC_TOKEN", OsStr::new(TOKEN))];
@@ -52,61 +48,4 @@ pub(crate) fn check(machine: &Machine) -> anyhow::Result<()> {
         ("SLUICE_GRPC_TOKEN", OsStr::new(TOKEN)),
     ];
     machine.run_with(FOLDER, &python, &["ring.py"], &environment)
-}
-
-/// `sluice dev` on free ports, ended when dropped.
-struct Server {
-    child: Child,
-    http: u16,
-    grpc: u16,
-    calls: u16,
-}
-
-impl Server {
-    fn start(machine: &Machine) -> anyhow::Result<Self> {
-        let ports = free_ports::<5>()?;
-        let mut command = Command::new(machine.sluice());
-        command
-            .args(["dev", "--data-dir", ""])
-            .env("SLUICE_DEV_GRPC_TOKEN", TOKEN)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped());
-        let flags = ["--http-port", "--tcp-port", "--udp-port", "--grpc-port", "--calls-grpc-port"];
-        for (flag, port) in flags.into_iter().zip(ports) {
-            command.arg(flag).arg(port.to_string());
-        }
-        let mut child = command.spawn().context("cannot start the server")?;
-        let output = child.stdout.take();
-        let server = Self { child, http: ports[0], grpc: ports[3], calls: ports[4] };
-        // It greets once it listens; then its output closes or goes on, which is all the same to us.
-        let began = Instant::now();
-        for line in BufReader::new(output.context("no output")?).lines() {
-            if line?.contains("runs.") {
-                return Ok(server);
-            }
-            if began.elapsed() > START {
-                break;
-            }
-        }
-        bail!("the server did not start")
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nobody left to tell.
-        let _ended = self.child.kill().and_then(|()| self.child.wait());
-    }
-}
-
-fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
-    let mut listeners = Vec::new();
-    let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind(("127.0.0.1", 0))?;
-        *port = listener.local_addr()?.port();
-        // Kept open until all are chosen, so that no two are the same.
-        listeners.push(listener);
-    }
-    Ok(ports)
 }

@@ -84,7 +84,7 @@ pub enum Plane {
 pub enum Opened {
     /// All.
     All,
-    /// The first packet of a quarter of the video frames, and an eighth of the audio: enough for latency and layers. The first of
+    /// Of an eighth of the video frames the first packet, and an eighth of the audio: enough for latency and layers. The first of
     /// every frame until one of our key frames came, and for ten seconds after [`Client::set_size`] and [`Client::subscribe`]. What is
     /// missing by the sender's own count is not known.
     Sample,

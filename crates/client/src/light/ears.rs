@@ -72,21 +72,20 @@ impl Listener for Ears {
         }
     }
 
-    fn look(&mut self, now: Instant, exit: &dyn Exit) {
+    fn look(&mut self, now: Instant, exit: &dyn Exit) -> Option<Instant> {
+        let due = lock(&self.light).due();
         let untold = std::mem::take(&mut self.untold);
-        if !untold && lock(&self.light).due().is_none_or(|due| due > now) {
-            return;
+        if !untold && due.is_none_or(|due| due > now) {
+            return due;
         }
         self.stats.send_if_modified(|stats| {
             let mut light = lock(&self.light);
-            if light.due().is_none_or(|due| due > now) {
-                return untold;
-            }
             // Packets of the task that wait for the end of its turn leave too.
             light.tick(now);
             stats.unsent_datagrams += light.flush(exit);
             untold
         });
+        lock(&self.light).due()
     }
 }
 

@@ -9,7 +9,7 @@ use str0m::media::{Mid, Rid};
 use crate::receive::Track;
 
 /// Of video frames, one in this many is looked into in a sample.
-const FRAME_SAMPLE: u64 = 4;
+const FRAME_SAMPLE: u64 = 8;
 
 /// The streams that come in, by SSRC. None is ever taken out.
 #[derive(Default)]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_a_quarter_of_the_frames_once_the_picture_is_known() {
+    fn a_sample_is_an_eighth_of_the_frames_once_the_picture_is_known() {
         let now = Instant::now();
         let mut stream = Incoming::new("1".into(), (96, 90_000), 10, now);
         stream.carries(Some(&"TR_1".to_owned()));
@@ -150,7 +150,7 @@ mod tests {
         };
         assert_eq!(sampled(&mut stream), 8, "its first key frame has not come");
         stream.track.as_mut().unwrap().pictured = true;
-        assert_eq!(sampled(&mut stream), 2);
+        assert_eq!(sampled(&mut stream), 1);
     }
 
     #[test]

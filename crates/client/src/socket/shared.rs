@@ -71,7 +71,7 @@ impl SharedSockets {
             listener,
             waiting: waiting.clone(),
             left_media: false,
-            heard: Instant::now(),
+            next_look: Instant::now(),
         };
         socket.port.places()[index] = Slot::Taken(place);
         // Its end may have come between, when the place was not there to hear of it.
@@ -91,8 +91,9 @@ pub(crate) trait Listener: Send {
     /// all that are to be heard waits once, not once for each.
     fn warm(&self) {}
 
-    /// Sends what is due though nothing came. Asked for every [`LOOKS`] in which nothing was heard.
-    fn look(&mut self, now: Instant, exit: &dyn Exit);
+    /// Sends what is due though nothing came. Gives when to be asked again if nothing comes until then, [`LOOKS`] later at the
+    /// earliest.
+    fn look(&mut self, now: Instant, exit: &dyn Exit) -> Option<Instant>;
 }
 
 /// Datagrams that came at once.
@@ -229,8 +230,8 @@ struct Place {
     waiting: Arc<Waiting>,
     /// The task may not have taken all media that was left to it.
     left_media: bool,
-    /// When something came last.
-    heard: Instant,
+    /// When the listener is asked what is due, if nothing comes until then.
+    next_look: Instant,
 }
 
 impl Port {
@@ -289,9 +290,11 @@ impl Port {
 
     fn look(&self) {
         let (mut places, now) = (self.places(), Instant::now());
-        let quiet = |place: &&mut Place| now.saturating_duration_since(place.heard) >= LOOKS;
-        for Place { ip, listener, .. } in places.iter_mut().filter_map(Slot::place).filter(quiet) {
-            listener.look(now, &PlaceExit { port: self, ip: *ip });
+        // Most have heard something in between, or have nothing to say for a while.
+        let quiet = |place: &&mut Place| now >= place.next_look;
+        for Place { ip, listener, next_look, .. } in places.iter_mut().filter_map(Slot::place).filter(quiet) {
+            let due = listener.look(now, &PlaceExit { port: self, ip: *ip });
+            *next_look = due.into_iter().fold(now + LOOKS, Instant::max);
         }
     }
 
@@ -321,9 +324,9 @@ impl Drop for End<'_> {
 
 impl Place {
     fn take(&mut self, port: &Port, train: Train<'_>) {
-        let Self { ip, listener, waiting, left_media, heard } = self;
+        let Self { ip, listener, waiting, left_media, next_look } = self;
         let from = train.from;
-        *heard = train.at;
+        *next_look = train.at + LOOKS;
         *left_media = *left_media && waiting.lock().media > 0;
         if *left_media {
             // What came before it has not been heard yet.

@@ -39,10 +39,11 @@ impl Listener for Ears {
         }
     }
 
-    fn look(&mut self, _: Instant, exit: &dyn Exit) {
+    fn look(&mut self, _: Instant, exit: &dyn Exit) -> Option<Instant> {
         if let Some(due) = self.due.lock().unwrap().take() {
             assert!(exit.send(due, b"due", None));
         }
+        None
     }
 }
 
@@ -174,19 +175,19 @@ async fn who_listens_is_asked_what_is_due_though_nothing_comes() {
 }
 
 #[tokio::test]
-async fn who_has_just_heard_something_is_not_asked() {
+async fn who_has_nothing_to_say_yet_is_not_asked() {
     let (sockets, server) = (SharedSockets::default(), server());
     let ((busy, busy_ears), (_quiet, quiet_ears)) = (seat(&sockets).await, seat(&sockets).await);
     let port = busy.socket.port.clone();
-    let heard = |at| port.places()[busy.index].place().unwrap().heard = at;
-    heard(Instant::now() + PATIENCE);
+    let look_at = |at| port.places()[busy.index].place().unwrap().next_look = at;
+    look_at(Instant::now() + PATIENCE);
     for ears in [&busy_ears, &quiet_ears] {
         *ears.due.lock().unwrap() = Some(server.local_addr().unwrap());
     }
     until(|| quiet_ears.due.lock().unwrap().is_none()).await;
     port.look();
     assert!(busy_ears.due.lock().unwrap().is_some());
-    heard(Instant::now());
+    look_at(Instant::now());
     until(|| busy_ears.due.lock().unwrap().is_none()).await;
 }
 
