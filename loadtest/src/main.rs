@@ -57,11 +57,11 @@ It first checks that the server is there and takes the key or token, and that th
 everybody joins within the ramp, things settle, and the duration is measured. Ctrl-C ends a measurement early and still
 reports it. docs/loadtest.md explains the format of scenarios and every figure.";
 
-/// Loads a running Sluice with native clients and reports what it carried.
-/// Feedback is made and freed thousands of times a second: the C library's allocator took twice its share of that.
+/// Feedback is made and freed thousands of times a second.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Loads a running Sluice with native clients and reports what it carried.
 #[derive(Parser)]
 #[command(name = "loadtest", version, after_help = EXAMPLES, max_term_width = 110)]
 struct Cli {

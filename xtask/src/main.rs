@@ -54,7 +54,7 @@ enum Task {
     },
     /// Build a faster server: build it, load it, and build it again by what was seen to run (profile-guided optimisation).
     ///
-    /// Takes two release builds and a minute of loads on loopback. The server is target/pgo/sluice. Installs cargo-pgo into
+    /// Takes two release builds of it, one of loadtest, and a minute of loads on loopback. The server is target/pgo/sluice. Installs cargo-pgo into
     /// the target folder, and llvm-tools by rustup.
     Pgo,
 }

@@ -26,7 +26,7 @@ const LOADS: [&[&str]; 5] = [
 /// Builds, loads and builds again; gives where the server is.
 ///
 /// # Errors
-/// If something is missing and cannot be installed, or a build or a load fails.
+/// If something is missing and cannot be installed, a build fails, or a load carries nothing.
 pub(crate) fn build(machine: &Machine) -> anyhow::Result<PathBuf> {
     tools(machine)?;
     machine.cargo(&["build", "--release", "--locked", "-p", "loadtest"])?;
@@ -92,7 +92,8 @@ fn load(machine: &Machine, instrumented: &Path) -> anyhow::Result<()> {
     let server = Server::start(instrumented, TOKEN)?;
     let (url, pid) = (format!("ws://127.0.0.1:{}", server.http), server.pid().to_string());
     let loadtest = machine.target.join("release").join("loadtest");
-    let report = folder(machine).join("load.json");
+    // Apart from what another run may have left.
+    let report = folder(machine).join(format!("load-{pid}.json"));
     let written = report.display().to_string();
     for load in LOADS {
         let what = [
@@ -113,8 +114,10 @@ fn load(machine: &Machine, instrumented: &Path) -> anyhow::Result<()> {
         if let Err(error) = machine.run("", &loadtest, &arguments) {
             println!("{error:#}");
         }
-        let found: serde_json::Value = serde_json::from_slice(&std::fs::read(&report)?)?;
+        let written = std::fs::read(&report);
+        let written = written.with_context(|| format!("`{}` told nothing of what it did", load.join(" ")))?;
         std::fs::remove_file(&report)?;
+        let found: serde_json::Value = serde_json::from_slice(&written)?;
         let count = |pointer| found.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
         ensure!(
             count("/people/joins") > 0 && count("/media/received_packets") > 0,

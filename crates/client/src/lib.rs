@@ -85,7 +85,7 @@ pub enum Opened {
     /// All.
     All,
     /// Of an eighth of the video frames the first packet, and an eighth of the audio: enough for latency and layers. The first of
-    /// every frame until one of our key frames came, and for ten seconds after [`Client::set_size`] and [`Client::subscribe`]. What is
+    /// every frame until one of our key frames came, and for ten seconds after [`Client::set_size`] or a new subscription. What is
     /// missing by the sender's own count is not known.
     Sample,
 }

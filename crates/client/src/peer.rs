@@ -230,7 +230,7 @@ impl Peer {
         }
     }
 
-    /// This track, or another layer of it, was asked for.
+    /// Another layer of this track was asked for.
     pub(crate) fn watch(&mut self, sid: &str, now: Instant) {
         if let Some(light) = &self.light {
             light::lock(light).watch(sid, now);

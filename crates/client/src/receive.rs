@@ -102,6 +102,10 @@ fn count(stats: &mut Stats, observer: Option<&Observer>, track: &mut Track, pack
             stats.first_media_after.get_or_insert(since_start);
             let entry = stats.received.entry(track.sid.clone());
             news.track = matches!(entry, Entry::Vacant(_));
+            if !news.track {
+                // It was subscribed to before, and its picture is another since.
+                track.watched_until = Some(packet.at + WATCHED);
+            }
             let place = *track.place.insert(entry.index());
             entry.or_insert_with(|| ReceivedStats::new(since_start, packet.at, observer.is_none()));
             place
@@ -255,9 +259,15 @@ mod tests {
         assert!(!news.first && news.track);
         // A stream that takes over a track goes on counting where the other stopped.
         viewer.track = Track::new("TR_1".into());
+        viewer.see(2, Some(&payload(true, 180)));
+        viewer.track = Track::new("TR_1".into());
         assert!(!viewer.see(3, None).track);
+        assert!(
+            viewer.track.pictured && viewer.track.is_watched(viewer.stats.began),
+            "its picture is another"
+        );
         let packets: Vec<u64> = viewer.stats.received.values().map(|track| track.packets).collect();
-        assert_eq!(packets, [3, 1]);
+        assert_eq!(packets, [4, 1]);
     }
 
     #[test]

@@ -351,8 +351,6 @@ impl Task {
                 self.say(Request::Mute(proto::MuteTrackRequest { sid, muted })).await?;
             }
             Command::Subscribe(sid, subscribe) => {
-                let now = Instant::now();
-                self.peers.iter_mut().for_each(|peer| peer.watch(&sid, now));
                 self.change(|stats| {
                     if let Some(track) = stats.received.get_mut(&sid) {
                         track.pause();

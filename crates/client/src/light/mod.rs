@@ -134,7 +134,7 @@ impl Light {
         }
     }
 
-    /// This track, or another layer of it, was asked for.
+    /// Another layer of this track was asked for.
     pub(crate) fn watch(&mut self, sid: &str, now: Instant) {
         let tracks = self.incoming.iter_mut().filter_map(|(_, stream)| stream.track.as_mut());
         tracks.filter(|track| track.sid() == sid).for_each(|track| track.watch(now));
@@ -411,4 +411,64 @@ pub(crate) fn lock(light: &Mutex<Light>) -> MutexGuard<'_, Light> {
 /// Of what is RTP or RTCP: RTCP (RFC 5761 section 4: payload types 64 to 95).
 fn is_rtcp(datagram: &[u8]) -> bool {
     datagram.get(1).is_some_and(|second| matches!(second & 0x7f, 64..=95))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client whose handshake is done, and the other side.
+    fn connected(now: Instant) -> (Light, Opener) {
+        let material: Vec<u8> = (0..Profile::Aes128Gcm.material_len()).map(|byte| byte as u8).collect();
+        let pair = |active| pair(SrtpProfile::AEAD_AES_128_GCM, &material, active).unwrap();
+        let ((), ear) = sluice_dtls::listening(|| ());
+        let mut light = Light::new(Opened::Sample, ear, now);
+        light.keys = Some(pair(true));
+        (light, pair(false).1)
+    }
+
+    /// Payload types of the packets in each datagram that waits to leave (RFC 3550 section 12.1).
+    fn leaving(light: &mut Light, opener: &Opener) -> Vec<Vec<u8>> {
+        let (mut train, mut datagrams) = (std::mem::take(&mut light.train), Vec::new());
+        let mut rest = &mut train[..];
+        for size in light.lengths.drain(..) {
+            assert!(size <= 1_200, "{size} bytes");
+            let (datagram, after) = rest.split_at_mut(size);
+            let (mut compound, mut types): (&[u8], _) = (opener.rtcp(datagram).unwrap(), Vec::new());
+            while let [_, payload_type, high, low, ..] = compound {
+                types.push(*payload_type);
+                compound = &compound[4 * (usize::from(u16::from_be_bytes([*high, *low])) + 1)..];
+            }
+            datagrams.push(types);
+            rest = after;
+        }
+        datagrams
+    }
+
+    #[test]
+    fn reports_leave_with_feedback_and_before_it_or_alone_if_none_is_due() {
+        let now = Instant::now();
+        let (mut light, opener) = connected(now);
+        light.incoming.add(7, Incoming::new("0".into(), (96, 90_000), 1, now));
+        let due = now + REPORTS;
+        light.arrivals.see(1, due);
+        light.tick(due);
+        assert_eq!(leaving(&mut light, &opener), [[201, 205]]);
+        light.tick(due + REPORTS);
+        assert!(light.lengths.is_empty(), "feedback may be due soon");
+        light.tick(due + REPORTS + FEEDBACK);
+        assert_eq!(leaving(&mut light, &opener), [[201]]);
+    }
+
+    #[test]
+    fn reports_on_many_streams_leave_in_several_datagrams() {
+        let now = Instant::now();
+        let (mut light, opener) = connected(now);
+        for ssrc in 1..=70 {
+            light.incoming.add(ssrc, Incoming::new("0".into(), (96, 90_000), 1, now));
+        }
+        light.arrivals.see(1, now);
+        light.tick(now + REPORTS);
+        assert_eq!(leaving(&mut light, &opener), [vec![201], vec![201, 201, 205]]);
+    }
 }

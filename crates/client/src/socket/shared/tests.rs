@@ -18,6 +18,8 @@ struct Ears {
     heard: Arc<Mutex<Vec<Vec<u8>>>>,
     /// Something is due there.
     due: Arc<Mutex<Option<SocketAddr>>>,
+    /// What it says when it is asked.
+    again: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Ears {
@@ -43,7 +45,7 @@ impl Listener for Ears {
         if let Some(due) = self.due.lock().unwrap().take() {
             assert!(exit.send(due, b"due", None));
         }
-        None
+        *self.again.lock().unwrap()
     }
 }
 
@@ -189,6 +191,21 @@ async fn who_has_nothing_to_say_yet_is_not_asked() {
     assert!(busy_ears.due.lock().unwrap().is_some());
     look_at(Instant::now());
     until(|| busy_ears.due.lock().unwrap().is_none()).await;
+}
+
+#[tokio::test]
+async fn who_is_asked_says_when_to_ask_again_and_is_not_asked_all_the_time() {
+    let sockets = SharedSockets::default();
+    let (seat, ears) = seat(&sockets).await;
+    let port = &seat.socket.port;
+    let later = Instant::now() + PATIENCE;
+    for (again, soonest) in [(Some(later), later), (Some(later - 2 * PATIENCE), Instant::now() + LOOKS)] {
+        *ears.again.lock().unwrap() = again;
+        port.places()[seat.index].place().unwrap().next_look = Instant::now();
+        port.look();
+        let next = port.places()[seat.index].place().unwrap().next_look;
+        assert!(next >= soonest && next <= later, "{:?}", next.saturating_duration_since(soonest));
+    }
 }
 
 #[tokio::test]
