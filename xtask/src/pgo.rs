@@ -114,10 +114,10 @@ fn load(machine: &Machine, instrumented: &Path) -> anyhow::Result<()> {
         if let Err(error) = machine.run("", &loadtest, &arguments) {
             println!("{error:#}");
         }
-        let written = std::fs::read(&report);
-        let written = written.with_context(|| format!("`{}` told nothing of what it did", load.join(" ")))?;
+        let told = std::fs::read(&report)
+            .with_context(|| format!("`{}` told nothing of what it did", load.join(" ")))?;
         std::fs::remove_file(&report)?;
-        let found: serde_json::Value = serde_json::from_slice(&written)?;
+        let found: serde_json::Value = serde_json::from_slice(&told)?;
         let count = |pointer| found.pointer(pointer).and_then(serde_json::Value::as_u64).unwrap_or(0);
         ensure!(
             count("/people/joins") > 0 && count("/media/received_packets") > 0,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use rustc_hash::FxHashMap;
 use sluice_client::{Observer, SeenPacket};
-use sluice_rtp::Codec;
+use sluice_rtp::{Codec, Timestamp};
 
 use super::tally::Tally;
 
@@ -57,7 +57,7 @@ struct Track {
 #[derive(Default)]
 struct Video {
     /// Timestamp of the newest frame that was looked into.
-    newest: Option<u32>,
+    newest: Option<Timestamp>,
     first_key_frame: Option<Instant>,
     wait_told: bool,
     height: u16,
@@ -112,15 +112,15 @@ impl Receiver {
         let (true, Some(stamp)) = (seen.new, seen.stamp) else { return };
         let mut tracks = self.tracks();
         let Some(track) = tracks.of(seen) else { return };
-        let is_video = stamp.height > 0;
+        let (is_video, timestamp) = (stamp.height > 0, Timestamp(seen.timestamp));
         self.tally.part(self.part).latency(is_video, seen.age_us);
         if !is_video {
             return;
         }
         let video = track.video.get_or_insert_default();
         self.see_layer(video, seen, stamp.height);
-        if video.newest.is_none_or(|newest| newer(seen.timestamp, newest)) {
-            video.newest = Some(seen.timestamp);
+        if video.newest.is_none_or(|newest| timestamp.is_after(newest)) {
+            video.newest = Some(timestamp);
         }
         if !video.wait_told {
             self.tell_wait(track);
@@ -132,8 +132,9 @@ impl Receiver {
             return;
         }
         if !starts_key_frame(seen.payload) {
+            let timestamp = Timestamp(seen.timestamp);
             // The key frame that the layer began with was not seen, and no other will come: better no time than a wrong one.
-            let later = video.newest.is_some_and(|newest| newer(seen.timestamp, newest));
+            let later = video.newest.is_some_and(|newest| timestamp.is_after(newest));
             if self.sampled && video.height != 0 && later {
                 video.height = height;
                 video.asked.take_if(|(_, wanted)| *wanted == height);
@@ -158,11 +159,6 @@ impl Receiver {
         // Counters stay meaningful wherever a panic left them.
         self.tracks.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// RTP timestamps wrap.
-fn newer(timestamp: u32, than: u32) -> bool {
-    timestamp.wrapping_sub(than) as i32 > 0
 }
 
 fn starts_key_frame(payload: &[u8]) -> bool {
