@@ -16,7 +16,7 @@ const KEYS = { SLUICE_ROOMS_KEYS: 'devkey:secret' };
 export interface Halves extends Server {
   /** The calls API. */
   calls: ControlAddress;
-  /** A counter of the node, all its series together. */
+  /** A counter of the node, all its series together, as its shards last reported it: they do so once a second. */
   nodeMetric(name: string): Promise<number>;
   /** Ends room management as a crash would. */
   killRooms(): Promise<void>;
