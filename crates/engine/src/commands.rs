@@ -256,6 +256,7 @@ impl Shard {
             sections_offered: Vec::new(),
             negotiation_announced: false,
             payload_types: sluice_sdp::PayloadTypes::default(),
+            places: sluice_sdp::Places::default(),
             publications: Vec::new(),
             subscriptions: Slab::new(),
             path: Path::new(now),

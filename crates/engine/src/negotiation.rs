@@ -78,15 +78,19 @@ impl Shard {
 
         // The peer's offer is narrowed first, so that the transport holds the directions that the answer will have.
         let admitted = offer
-            .admit(&mut session.payload_types, |section| {
+            .admit_offer(&mut session.payload_types, &session.places, |section| {
                 let mid = Mid::from(section.mid.as_str());
                 assignments.iter().find(|a| a.mid == mid).map_or(Direction::Inactive, |a| a.direction())
             })
             .map_err(|e| invalid("remote_offer", &e))?;
         let raw =
             session.transport.accept_offer(&admitted.text, fresh).map_err(|e| invalid("remote_offer", &e))?;
+        session.places = admitted.places;
         let ended = commit(session, assignments);
-        let sdp = corrected(session, room, &raw, &limits)?;
+        let answer = Parsed::read(&raw, &limits).map_err(|e| fault(&e))?;
+        let plan = roles(session, room, answer.description());
+        let plan = Plan { sections: &plan, others: Role::Keep };
+        let sdp = answer.correct_answer(&plan, &admitted.asleep).map_err(|e| fault(&e))?;
         self.rebind(now, key, &ended);
         Ok(sdp)
     }
@@ -142,7 +146,9 @@ impl Shard {
             }))
             .collect();
 
-        corrected(session, room, &offered.sdp, &limits)
+        let offer = Parsed::read(&offered.sdp, &limits).map_err(|e| fault(&e))?;
+        let plan = roles(session, room, offer.description());
+        offer.correct(&Plan { sections: &plan, others: Role::Keep }).map_err(|e| fault(&e))
     }
 
     fn take_answer(&mut self, key: SessionKey, text: &str) -> Result<(), CommandError> {
@@ -362,13 +368,6 @@ impl Assignment {
             Use::Subscription(_) => Direction::RecvOnly,
         }
     }
-}
-
-/// The transport's own text as the peer shall get it.
-fn corrected(session: &Session, room: &Room, text: &str, limits: &Limits) -> Result<String, CommandError> {
-    let parsed = Parsed::read(text, limits).map_err(|e| fault(&e))?;
-    let plan = roles(session, room, parsed.description());
-    parsed.correct(&Plan { sections: &plan, others: Role::Keep }).map_err(|e| fault(&e))
 }
 
 /// What each section of our own text must say.

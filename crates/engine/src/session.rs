@@ -40,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) negotiation_announced: bool,
     /// What each payload type means to the peer; it must not change (RFC 8829 section 5.2.2).
     pub(crate) payload_types: sluice_sdp::PayloadTypes,
+    /// Of a session whose peer offers: the sections that the transport knows.
+    pub(crate) places: sluice_sdp::Places,
     pub(crate) publications: Vec<PublicationKey>,
     pub(crate) subscriptions: Slab<Subscription>,
     pub(crate) path: Path,

@@ -5,8 +5,9 @@
 
 use std::time::Instant;
 
-use sluice_sdp::{Limits, PayloadTypes, admit};
+use sluice_sdp::{Direction, Kind, Limits, Parsed, PayloadTypes, Places, Section, admit};
 use str0m::change::SdpOffer;
+use str0m::format::PayloadParams;
 use str0m::{Rtc, RtcConfig};
 
 const OFFERS: [&str; 4] = [
@@ -71,4 +72,50 @@ fn the_stack_answers_as_it_would_answer_the_whole_text() {
         // A second round finds the session in the same state.
         assert_eq!(answer(&mut whole, offer), answer(&mut needed, &admitted.text));
     }
+}
+
+/// A section of which the stack first hears when it wakes is to the stack as if it had been there from the beginning.
+#[test]
+fn who_slept_wakes_as_if_the_stack_had_known_it() {
+    for offer in OFFERS {
+        let sections = sluice_sdp::read(offer, &Limits::default()).unwrap().sections;
+        for first in sections.iter().filter(|s| s.kind != Kind::Application).map(|s| s.mid.as_str()) {
+            let (mut whole, mut slept) = (stack(), stack());
+            let mut places = Places::default();
+            for all in [false, true, false, true] {
+                let wanted =
+                    |s: &Section| if all || s.mid == first { s.direction } else { Direction::Inactive };
+                let read = Parsed::read(offer, &Limits::default()).unwrap();
+                let awake = read.admit_offer(&mut PayloadTypes::default(), &places, wanted).unwrap();
+                let narrowed =
+                    admit(offer, &Limits::default(), &mut PayloadTypes::default(), wanted).unwrap();
+                let (long, short) = (answer(&mut whole, &narrowed.text), answer(&mut slept, &awake.text));
+                places = awake.places;
+                for section in
+                    sections.iter().filter(|s| s.kind != Kind::Application && (all || s.mid == first))
+                {
+                    let mid = str0m::media::Mid::from(section.mid.as_str());
+                    let known = |rtc: &Rtc| {
+                        let media = rtc.media(mid).unwrap();
+                        let map = media.remote_extmap().iter().map(|(id, e)| (id, e.as_uri().to_owned()));
+                        // Of codecs that only the stack has, the numbers go by what else it heard of.
+                        let agreed = |params: &&PayloadParams| media.remote_pts().contains(&params.pt());
+                        let codecs: Vec<PayloadParams> =
+                            rtc.codec_config().params().iter().filter(agreed).copied().collect();
+                        (media.direction(), media.remote_pts().to_vec(), codecs, map.collect::<Vec<_>>())
+                    };
+                    assert_eq!(known(&whole), known(&slept), "{} after {first}", section.mid);
+                    assert_eq!(lines_of(&long, &section.mid), lines_of(&short, &section.mid));
+                }
+            }
+        }
+    }
+}
+
+/// What an answer says of a section, without candidates, which stand in the stack's first.
+fn lines_of(answer: &[String], mid: &str) -> Vec<String> {
+    let sections: Vec<&[String]> = answer.split(|line| line.starts_with("m=")).collect();
+    let name = format!("a=mid:{mid}");
+    let section = sections.into_iter().find(|lines| lines.contains(&name)).unwrap();
+    section.iter().filter(|line| !line.starts_with("a=candidate")).cloned().collect()
 }

@@ -2,8 +2,8 @@
 
 use sdp::description::media::MediaDescription;
 
-use crate::{Description, Direction, Kind, Limits, Parsed, PayloadTypes, SdpError, Section};
-use crate::{needed, text};
+use crate::{Asleep, Description, Direction, Kind, Limits, Parsed, PayloadTypes, Places, SdpError, Section};
+use crate::{asleep, needed, text};
 
 /// A client's text that may go to the stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,8 +27,19 @@ pub fn admit(
     Parsed::read(text, limits)?.admit(known, wanted)
 }
 
+/// A client's offer that may go to the stack.
+#[derive(Debug, Clone)]
+pub struct AdmittedOffer {
+    /// The text for the stack.
+    pub text: String,
+    /// The sections that the stack knows once it has taken the text.
+    pub places: Places,
+    /// What [`Parsed::correct_answer`] needs to answer all sections.
+    pub asleep: Asleep,
+}
+
 impl Parsed {
-    /// Checks a client's offer or answer, and narrows its directions so that the stack never believes in a section
+    /// Checks a client's answer, and narrows its directions so that the stack never believes in a section
     /// that nobody owns. `wanted` gets each audio and video section that is not rejected, and says which direction,
     /// seen from the client, the stack shall see. `known` is the session's ledger of payload types.
     ///
@@ -38,12 +49,40 @@ impl Parsed {
     /// [`SdpError::PayloadTypeConflict`] when a payload type changes its meaning within the session;
     /// [`SdpError::OutOfStep`] when `wanted` asks for more than the client wrote. `known` is changed only on success.
     pub fn admit(
-        self,
+        mut self,
+        known: &mut PayloadTypes,
+        wanted: impl FnMut(&Section) -> Direction,
+    ) -> Result<Admitted, SdpError> {
+        self.narrow(known, wanted)?;
+        let Parsed { mut grammar, description } = self;
+        needed::keep(&mut grammar);
+        Ok(Admitted { text: grammar.marshal(), description })
+    }
+
+    /// As [`Parsed::admit`], for a client's offer. Sections that rest, and have since the session began, are not in the text for
+    /// the stack.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn admit_offer(
+        mut self,
+        known: &mut PayloadTypes,
+        places: &Places,
+        wanted: impl FnMut(&Section) -> Direction,
+    ) -> Result<AdmittedOffer, SdpError> {
+        self.narrow(known, wanted)?;
+        let Parsed { mut grammar, description } = self;
+        needed::keep(&mut grammar);
+        let (places, asleep) = asleep::put_to_sleep(&mut grammar, &description.sections, places);
+        Ok(AdmittedOffer { text: grammar.marshal(), places, asleep })
+    }
+
+    fn narrow(
+        &mut self,
         known: &mut PayloadTypes,
         mut wanted: impl FnMut(&Section) -> Direction,
-    ) -> Result<Admitted, SdpError> {
-        let Parsed { mut grammar, description } = self;
-        for (media, section) in grammar.media_descriptions.iter_mut().zip(&description.sections) {
+    ) -> Result<(), SdpError> {
+        for (media, section) in self.grammar.media_descriptions.iter_mut().zip(&self.description.sections) {
             if section.kind == Kind::Application {
                 continue;
             }
@@ -57,9 +96,7 @@ impl Parsed {
             }
             text::set_direction(media, want);
         }
-        known.extend(&description.payload_types)?;
-        needed::keep(&mut grammar);
-        Ok(Admitted { text: grammar.marshal(), description })
+        known.extend(&self.description.payload_types)
     }
 }
 

@@ -5,7 +5,9 @@ use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
 use crate::text::{self, values};
-use crate::{CodecPolicy, Description, Direction, Kind, Limits, Msid, Parsed, SdpError, Section, codec};
+use crate::{
+    Asleep, CodecPolicy, Description, Direction, Kind, Limits, Msid, Parsed, SdpError, Section, asleep, codec,
+};
 
 /// What one section is for, seen from the author of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +74,24 @@ impl Parsed {
     /// # Errors
     /// A plan that names an unknown section, wants media where the text has none, or leaves a section without a codec.
     pub fn correct(self, plan: &Plan<'_>) -> Result<String, SdpError> {
+        let (mut grammar, sections) = self.planned(plan)?;
+        move_candidates(&mut grammar, &sections);
+        name_streams(&mut grammar);
+        Ok(grammar.marshal())
+    }
+
+    /// Rewrites the stack's answer to an offer of which `asleep` tells what the stack did not hear.
+    ///
+    /// # Errors
+    /// As [`Parsed::correct`]; [`SdpError::UnknownMid`] when the stack did not answer a section that it heard of.
+    pub fn correct_answer(self, plan: &Plan<'_>, asleep: &Asleep) -> Result<String, SdpError> {
+        let (mut grammar, _) = self.planned(plan)?;
+        asleep::in_order(&mut grammar, asleep)?;
+        name_streams(&mut grammar);
+        Ok(grammar.marshal())
+    }
+
+    fn planned(self, plan: &Plan<'_>) -> Result<(SessionDescription, Vec<Section>), SdpError> {
         let Parsed { mut grammar, description: Description { sections, .. } } = self;
         if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
             return Err(SdpError::UnknownMid(mid.clone()));
@@ -82,9 +102,7 @@ impl Parsed {
                 apply(media, &section.mid, named.unwrap_or(&plan.others))?;
             }
         }
-        move_candidates(&mut grammar, &sections);
-        name_streams(&mut grammar);
-        Ok(grammar.marshal())
+        Ok((grammar, sections))
     }
 }
 

@@ -18,6 +18,7 @@
 //! which would silently cut what a newer browser says.
 
 mod admit;
+mod asleep;
 mod candidate;
 mod codec;
 mod correct;
@@ -27,7 +28,8 @@ mod limits;
 mod needed;
 mod text;
 
-pub use admit::{Admitted, admit};
+pub use admit::{Admitted, AdmittedOffer, admit};
+pub use asleep::{Asleep, Places};
 pub use candidate::{Candidate, CandidateKind, Transport};
 pub use codec::{Codec, CodecPolicy};
 pub use correct::{Opus, Plan, ReceivePolicy, Role, SendPolicy, correct};

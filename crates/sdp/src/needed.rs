@@ -6,8 +6,23 @@
 
 use sdp::SessionDescription;
 use sdp::description::common::Attribute;
+use sdp::description::media::MediaDescription;
 
-use crate::{Candidate, text};
+use crate::{Candidate, codec, text};
+
+/// Codecs that the stack knows; it passes over all others. RTX is known with what it repairs.
+const CODECS: [&str; 5] = ["opus", "vp8", "vp9", "h264", "av1"];
+
+/// Header extensions that the stack knows.
+const EXTENSIONS: [&str; 7] = [
+    "urn:ietf:params:rtp-hdrext:ssrc-audio-level",
+    "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time",
+    "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+    "urn:ietf:params:rtp-hdrext:sdes:mid",
+    "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id",
+    "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id",
+    "urn:3gpp:video-orientation",
+];
 
 /// What was said of the transport that all sections share. A stack believes the first place that says it.
 #[derive(Default)]
@@ -55,10 +70,23 @@ pub(crate) fn keep(parsed: &mut SessionDescription) {
             _ => is_of_section(a),
         });
         said.note(&media.attributes);
+        keep_codecs(media);
     }
 }
 
-fn is_of_transport(attribute: &Attribute) -> bool {
+/// Leaves the codecs that the stack knows, if there are any.
+fn keep_codecs(media: &mut MediaDescription) {
+    let present = codec::codecs(media);
+    let is_known = |pt: u8| present.iter().any(|c| c.payload_type == pt && CODECS.contains(&c.name.as_str()));
+    let kept = present.iter().filter(|c| match c.name.as_str() {
+        "rtx" => c.carries().is_some_and(is_known),
+        _ => is_known(c.payload_type),
+    });
+    let kept: Vec<u8> = kept.map(|c| c.payload_type).collect();
+    codec::keep(media, &kept);
+}
+
+pub(crate) fn is_of_transport(attribute: &Attribute) -> bool {
     match attribute.key.as_str() {
         "ice-ufrag" | "ice-pwd" | "fingerprint" | "setup" => true,
         // A name instead of an address is of use to nobody here.
@@ -74,7 +102,11 @@ fn is_of_transport(attribute: &Attribute) -> bool {
 fn is_of_section(attribute: &Attribute) -> bool {
     match attribute.key.as_str() {
         "mid" | "sendrecv" | "sendonly" | "recvonly" | "inactive" => true,
-        "rtpmap" | "fmtp" | "extmap" | "rid" | "simulcast" => true,
+        "rtpmap" | "fmtp" | "rid" | "simulcast" => true,
+        "extmap" => {
+            let uri = attribute.value.as_deref().and_then(|v| v.split_whitespace().nth(1));
+            uri.is_some_and(|uri| EXTENSIONS.contains(&uri))
+        }
         "max-message-size" | "sctp-init" => true,
         // All other feedback goes by what the stack itself can do.
         "rtcp-fb" => attribute.value.as_deref().is_some_and(|v| v.ends_with(" transport-cc")),

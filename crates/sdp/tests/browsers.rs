@@ -154,12 +154,18 @@ fn sections_that_nobody_owns_are_inactive_before_the_stack_sees_them() {
         );
         assert_eq!(directions(&admitted.description), [RecvOnly; 6], "the description is the client's own");
         // Nothing else is changed, and what is left out is what nobody reads.
-        let left: Vec<_> = admitted.text.lines().filter(|l| !DIRECTIONS.contains(l)).collect();
+        let lists = |l: &str| l.starts_with("m=");
+        let left: Vec<_> = admitted.text.lines().filter(|l| !DIRECTIONS.contains(l) && !lists(l)).collect();
         let mut written = text.lines();
         assert!(left.iter().all(|line| written.any(|l| l == *line)), "the same lines in the same order");
         let seen = parsed(&admitted.text);
         for (seen, section) in seen.sections.iter().zip(&admitted.description.sections) {
-            assert_eq!((&seen.mid, &seen.codecs), (&section.mid, &section.codecs));
+            assert_eq!(seen.mid, section.mid);
+            let mut offered = section.codecs.iter();
+            assert!(
+                seen.codecs.iter().all(|codec| offered.any(|o| o == codec)),
+                "the same codecs in the same order"
+            );
         }
         assert_eq!(seen.ice_ufrag, admitted.description.ice_ufrag);
     }
