@@ -90,7 +90,7 @@ impl Shard {
         let answer = Parsed::read(&raw, &limits).map_err(|e| fault(&e))?;
         let plan = roles(session, room, answer.description());
         let plan = Plan { sections: &plan, others: Role::Keep };
-        let sdp = answer.correct_answer(&plan, &admitted.asleep).map_err(|e| fault(&e))?;
+        let sdp = answer.correct_answer(&plan, admitted.order).map_err(|e| fault(&e))?;
         self.rebind(now, key, &ended);
         Ok(sdp)
     }

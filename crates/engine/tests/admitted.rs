@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use sluice_sdp::{Direction, Kind, Limits, Parsed, PayloadTypes, Places, Section, admit};
+use sluice_sdp::{Direction, Kind, Limits, Parsed, PayloadTypes, Places, Plan, Role, Section, admit};
 use str0m::change::SdpOffer;
 use str0m::format::PayloadParams;
 use str0m::{Rtc, RtcConfig};
@@ -118,4 +118,87 @@ fn lines_of(answer: &[String], mid: &str) -> Vec<String> {
     let name = format!("a=mid:{mid}");
     let section = sections.into_iter().find(|lines| lines.contains(&name)).unwrap();
     section.iter().filter(|line| !line.starts_with("a=candidate")).cloned().collect()
+}
+
+/// Rounds of one session whose peer offers: what it answers goes back to the client through the gate.
+struct Rounds {
+    stack: Rtc,
+    places: Places,
+}
+
+impl Rounds {
+    fn new() -> Self {
+        Rounds { stack: stack(), places: Places::default() }
+    }
+
+    /// `None` if the stack refuses the offer.
+    fn answer(&mut self, offer: &str, awake: &[&str]) -> Option<String> {
+        let wanted =
+            |s: &Section| if awake.contains(&s.mid.as_str()) { s.direction } else { Direction::Inactive };
+        let offer = Parsed::read(offer, &Limits::default()).unwrap();
+        let admitted = offer.admit_offer(&mut PayloadTypes::default(), &self.places, wanted).unwrap();
+        let offer = SdpOffer::from_sdp_string(&admitted.text).unwrap();
+        let raw = self.stack.sdp_api().accept_offer(offer).ok()?.to_sdp_string();
+        self.places = admitted.places;
+        let plan = Plan { sections: &[], others: Role::Keep };
+        let answer = Parsed::read(&raw, &Limits::default()).unwrap();
+        Some(answer.correct_answer(&plan, admitted.order).unwrap())
+    }
+}
+
+fn section<'a>(answer: &'a str, mid: &str) -> &'a str {
+    let name = format!("\na=mid:{mid}\r\n");
+    answer.split("\nm=").find(|section| section.contains(&name)).unwrap()
+}
+
+#[test]
+fn a_client_s_answer_says_in_every_section_where_we_are() {
+    // The first section is refused for want of a codec, and the only other one rests.
+    let offer = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+        a=ice-ufrag:user\r\na=ice-pwd:0123456789abcdefghijkl\r\na=setup:actpass\r\n\
+        a=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 8\r\na=mid:0\r\na=recvonly\r\na=rtpmap:8 PCMA/8000\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:1\r\na=recvonly\r\na=rtpmap:96 VP8/90000\r\n";
+    let answer = Rounds::new().answer(offer, &[]).unwrap();
+    for line in ["a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:sha-256 ", "a=setup:passive"] {
+        assert!(section(&answer, "1").contains(line), "{line} in {answer}");
+    }
+}
+
+#[test]
+fn a_stopped_section_s_place_goes_to_another_and_a_forgotten_one_comes_back() {
+    let offer = OFFERS[1];
+    let mut rounds = Rounds::new();
+    rounds.answer(offer, &["1", "4"]).unwrap();
+    let stopped = offer
+        .replacen("a=group:BUNDLE 0 1 2 3 4 5 6", "a=group:BUNDLE 0 1 2 3 5 6", 1)
+        .replace("a=mid:4\r", "a=mid:X\r");
+    let (before, after) = stopped.split_at(stopped.find("a=mid:X").unwrap());
+    let start = before.rfind("m=video 9").unwrap();
+    let stopped = format!(
+        "{}m=video 0{}{}",
+        &before[..start],
+        &before[start + 9..],
+        after.replace("a=mid:X", "a=mid:4")
+    );
+    let answer = rounds.answer(&stopped, &["1"]).unwrap();
+    assert!(section(&answer, "4").starts_with("video 0 "), "{answer}");
+    let recycled =
+        offer.replace("a=mid:4\r", "a=mid:7\r").replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 0 1 2 3 7 5 6");
+    let resting = rounds.answer(&recycled, &["1"]).unwrap();
+    assert!(section(&resting, "7").contains("a=inactive"));
+    let awake = rounds.answer(&recycled, &["1", "7"]).unwrap();
+    assert!(
+        section(&awake, "7").starts_with("video 9 ") && section(&awake, "7").contains("a=sendonly"),
+        "{awake}"
+    );
+
+    // A client that leaves out a section finds it again.
+    let tail = recycled.find("m=application").unwrap();
+    let less = recycled[..tail].replace("7 5 6", "7 5");
+    rounds.answer(&less, &["1", "7"]).unwrap();
+    let again = rounds.answer(&recycled, &["1", "7"]).unwrap();
+    assert!(
+        section(&again, "6").starts_with("application 9 ") && section(&again, "7").contains("a=sendonly")
+    );
 }

@@ -2,7 +2,7 @@
 
 use sdp::description::media::MediaDescription;
 
-use crate::{Asleep, Description, Direction, Kind, Limits, Parsed, PayloadTypes, Places, SdpError, Section};
+use crate::{Description, Direction, Kind, Limits, Order, Parsed, PayloadTypes, Places, SdpError, Section};
 use crate::{asleep, needed, text};
 
 /// A client's text that may go to the stack.
@@ -35,11 +35,11 @@ pub struct AdmittedOffer {
     /// The sections that the stack knows once it has taken the text.
     pub places: Places,
     /// What [`Parsed::correct_answer`] needs to answer all sections.
-    pub asleep: Asleep,
+    pub order: Order,
 }
 
 impl Parsed {
-    /// Checks a client's answer, and narrows its directions so that the stack never believes in a section
+    /// Checks a client's text, and narrows its directions so that the stack never believes in a section
     /// that nobody owns. `wanted` gets each audio and video section that is not rejected, and says which direction,
     /// seen from the client, the stack shall see. `known` is the session's ledger of payload types.
     ///
@@ -63,7 +63,7 @@ impl Parsed {
     /// the stack.
     ///
     /// # Errors
-    /// As there.
+    /// As there; [`SdpError::Malformed`] when `a=group:BUNDLE` does not name the sections that live, or data channels have two.
     pub fn admit_offer(
         mut self,
         known: &mut PayloadTypes,
@@ -73,8 +73,8 @@ impl Parsed {
         self.narrow(known, wanted)?;
         let Parsed { mut grammar, description } = self;
         needed::keep(&mut grammar);
-        let (places, asleep) = asleep::put_to_sleep(&mut grammar, &description.sections, places);
-        Ok(AdmittedOffer { text: grammar.marshal(), places, asleep })
+        let (places, order) = asleep::put_to_sleep(&mut grammar, &description.sections, places)?;
+        Ok(AdmittedOffer { text: grammar.marshal(), places, order })
     }
 
     fn narrow(
@@ -83,11 +83,11 @@ impl Parsed {
         mut wanted: impl FnMut(&Section) -> Direction,
     ) -> Result<(), SdpError> {
         for (media, section) in self.grammar.media_descriptions.iter_mut().zip(&self.description.sections) {
-            if section.kind == Kind::Application {
+            if section.rejected {
+                silence(media, section.kind);
                 continue;
             }
-            if section.rejected {
-                silence(media);
+            if section.kind == Kind::Application {
                 continue;
             }
             let (have, want) = (section.direction, wanted(section));
@@ -102,9 +102,11 @@ impl Parsed {
 
 /// Leaves of a rejected section what holds its place, and no more. Chromium keeps the ICE credentials of before a
 /// restart in it, and Firefox writes a codec of its own: a stack that looks anywhere would take both for true.
-fn silence(media: &mut MediaDescription) {
-    // The grammar wants a format; payload type 0 has a fixed meaning (RFC 3551, 6) that no session of ours uses.
-    media.media_name.formats = vec!["0".to_owned()];
+fn silence(media: &mut MediaDescription, kind: Kind) {
+    if kind != Kind::Application {
+        // The grammar wants a format; payload type 0 has a fixed meaning (RFC 3551, 6) that no session of ours uses.
+        media.media_name.formats = vec!["0".to_owned()];
+    }
     media.attributes.retain(|a| a.key == "mid");
     text::set_direction(media, Direction::Inactive);
 }

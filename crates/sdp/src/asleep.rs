@@ -3,14 +3,17 @@
 //! A client offers sections in advance, three of audio and three of video in LiveKit's SDKs, and most of them rest for a session's
 //! life. What a stack makes of a section costs the same whether it is used or not, and more than anything else in a join. So the
 //! stack hears of a section when it wakes. Its own order of sections is then another than the client's: [`Places`] keeps it, and
-//! [`Asleep`] puts the answer in order again.
+//! [`Order`] puts the answer in order again.
 
 use sdp::SessionDescription;
 use sdp::description::common::Attribute;
-use sdp::description::media::{MediaDescription, RangedPort};
+use sdp::description::media::MediaDescription;
 
 use crate::needed::is_of_transport;
 use crate::{Direction, Kind, SdpError, Section, codec, text};
+
+/// Ids of header extensions that fit a header of one byte (RFC 8285 section 4.2).
+const EXTENSION_IDS: std::ops::RangeInclusive<u8> = 1..=14;
 
 /// The sections that the stack knows, in its order. A session whose client offers keeps one, and takes over the next when the stack
 /// has taken the text that came with it.
@@ -23,14 +26,20 @@ struct Place {
     kind: Kind,
 }
 
-/// What the client gets to read of an offer's sections: all of them, in its order.
+impl Places {
+    fn know(&self, mid: &str) -> bool {
+        self.0.iter().any(|place| place.mid == mid)
+    }
+}
+
+/// An offer's sections in the client's order, and what is answered to those of which the stack did not hear.
 #[derive(Debug, Clone)]
-pub struct Asleep(Vec<Seen>);
+pub struct Order(Vec<Seen>);
 
 #[derive(Debug, Clone)]
 enum Seen {
     /// By the stack, which answers it.
-    Awake(String),
+    Awake { mid: String, rejected: bool },
     /// By us: what is answered, but for what it says of the transport.
     Asleep(Box<MediaDescription>),
 }
@@ -40,33 +49,68 @@ pub(crate) fn put_to_sleep(
     grammar: &mut SessionDescription,
     sections: &[Section],
     places: &Places,
-) -> (Places, Asleep) {
+) -> Result<(Places, Order), SdpError> {
+    check_bundle(grammar, sections)?;
+    check_channels(sections, places)?;
     let first = sections.iter().position(|s| !s.rejected);
-    let (mut seen, mut awake, mut unsaid) = (Vec::new(), Vec::new(), Vec::new());
-    for (index, mut media) in std::mem::take(&mut grammar.media_descriptions).into_iter().enumerate() {
-        let Some(section) = sections.get(index) else { break };
-        let is_known = places.0.iter().any(|place| place.mid == section.mid);
+    let (mut order, mut awake, mut unsaid) = (Vec::new(), Vec::new(), Vec::new());
+    let all = std::mem::take(&mut grammar.media_descriptions);
+    for (index, (mut media, section)) in all.into_iter().zip(sections).enumerate() {
         // The first carries the transport (RFC 9143 section 7.2), so that the stack always has one.
-        let wakes = section.kind == Kind::Application
-            || Some(index) == first
-            || text::direction(&media) != Direction::Inactive;
-        if is_known || (wakes && !section.rejected) {
-            seen.push(Seen::Awake(section.mid.clone()));
+        let wakes = !section.rejected && (Some(index) == first || !can_rest(&media, section));
+        if wakes || places.know(&section.mid) {
+            order.push(Seen::Awake { mid: section.mid.clone(), rejected: section.rejected });
             awake.push((Place { mid: section.mid.clone(), kind: section.kind }, media));
             continue;
         }
         if !section.rejected {
             unsaid.extend(media.attributes.extract_if(.., |a| is_of_transport(a)));
         }
-        seen.push(Seen::Asleep(Box::new(resting(media, section))));
+        order.push(Seen::Asleep(Box::new(answer(media, section))));
     }
     if let Some((_, media)) = awake.first_mut() {
         media.attributes.extend(unsaid);
     }
-    let places = arrange(grammar, awake, places);
-    let live = |place: &&Place| sections.iter().any(|s| s.mid == place.mid && !s.rejected);
-    bundle(grammar, places.0.iter().filter(live).map(|place| place.mid.as_str()));
-    (places, Asleep(seen))
+    let next = arrange(grammar, awake, places);
+    let stopped = |mid: &str| sections.iter().any(|s| s.mid == mid && s.rejected);
+    bundle(grammar, next.0.iter().map(|place| place.mid.as_str()).filter(|mid| !stopped(mid)));
+    Ok((next, Order(order)))
+}
+
+/// The stack has one transport: all sections that live must share it.
+fn check_bundle(grammar: &SessionDescription, sections: &[Section]) -> Result<(), SdpError> {
+    let mut groups = grammar.attributes.iter().filter(is_bundle).filter_map(|a| a.value.as_deref());
+    let Some(group) = groups.next() else {
+        return Err(SdpError::Malformed("no a=group:BUNDLE".to_owned()));
+    };
+    let mut bundled: Vec<&str> = group.split_whitespace().skip(1).collect();
+    let mut live: Vec<&str> = sections.iter().filter(|s| !s.rejected).map(|s| s.mid.as_str()).collect();
+    bundled.sort_unstable();
+    live.sort_unstable();
+    if groups.next().is_some() || bundled != live {
+        return Err(SdpError::Malformed("a=group:BUNDLE does not name all sections, or others".to_owned()));
+    }
+    Ok(())
+}
+
+/// Data channels have one section, which stays the same. A stack that finds another has already taken what stood before it.
+fn check_channels(sections: &[Section], places: &Places) -> Result<(), SdpError> {
+    let known = places.0.iter().filter(|p| p.kind == Kind::Application).map(|p| p.mid.as_str());
+    let offered = sections.iter().filter(|s| s.kind == Kind::Application).map(|s| s.mid.as_str());
+    let mut channels: Vec<&str> = known.chain(offered).collect();
+    channels.dedup();
+    if channels.len() > 1 {
+        return Err(SdpError::Malformed("more than one section of data channels".to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a section can be answered without the stack: nothing flows, and the stack would not refuse it when it wakes.
+fn can_rest(media: &MediaDescription, section: &Section) -> bool {
+    section.kind != Kind::Application
+        && text::direction(media) == Direction::Inactive
+        && media.media_name.protos.iter().any(|p| p == "SAVPF")
+        && crate::needed::has_known_codec(media)
 }
 
 /// Puts each section at the index at which the stack has it. New ones take the places of those that are gone, which a client may
@@ -76,15 +120,17 @@ fn arrange(
     awake: Vec<(Place, MediaDescription)>,
     places: &Places,
 ) -> Places {
-    let (known, new): (Vec<_>, Vec<_>) =
-        awake.into_iter().partition(|(place, _)| places.0.iter().any(|known| known.mid == place.mid));
-    let (mut known, mut new) = (known, new.into_iter());
+    let (mut known, mut new): (Vec<_>, Vec<_>) = awake.into_iter().partition(|(p, _)| places.know(&p.mid));
     let mut next = Vec::new();
     for place in &places.0 {
-        let still = known.iter().position(|(known, _)| known.mid == place.mid);
-        let (place, media) = match still {
-            Some(index) => known.swap_remove(index),
-            None => new.next().unwrap_or_else(|| (place.clone(), gone(place))),
+        let still = known.iter().position(|(p, _)| p.mid == place.mid);
+        let heir = || new.iter().position(|(p, _)| p.kind != Kind::Application);
+        let (place, media) = if let Some(index) = still {
+            known.swap_remove(index)
+        } else if let Some(index) = heir().filter(|_| place.kind != Kind::Application) {
+            new.remove(index)
+        } else {
+            (place.clone(), held(place))
         };
         next.push(place);
         grammar.media_descriptions.push(media);
@@ -97,84 +143,116 @@ fn arrange(
 }
 
 /// Holds the place of a section that the client says no more of.
-fn gone(place: &Place) -> MediaDescription {
-    let mut media = MediaDescription::default();
+fn held(place: &Place) -> MediaDescription {
     let (name, protocol, format) = match place.kind {
         Kind::Audio => ("audio", "UDP/TLS/RTP/SAVPF", "0"),
         Kind::Video => ("video", "UDP/TLS/RTP/SAVPF", "0"),
         Kind::Application => ("application", "UDP/DTLS/SCTP", "webrtc-datachannel"),
     };
+    let mut media = MediaDescription::default();
     media.media_name.media = name.to_owned();
+    media.media_name.port.value = 9;
     media.media_name.protos = protocol.split('/').map(str::to_owned).collect();
     media.media_name.formats = vec![format.to_owned()];
-    media.attributes = vec![Attribute::new("mid".to_owned(), Some(place.mid.clone()))];
-    text::set_direction(&mut media, Direction::Inactive);
+    media.attributes = vec![attribute("mid", Some(&place.mid)), attribute(Direction::Inactive.name(), None)];
     media
 }
 
 /// What is answered to a section that rests, or that was stopped before the stack heard of it. Of a section that rests browsers learn
 /// which header extensions they may offer for others: Chromium refuses its own simulcast if it never heard that layers have names.
-fn resting(mut media: MediaDescription, section: &Section) -> MediaDescription {
+fn answer(mut media: MediaDescription, section: &Section) -> MediaDescription {
     codec::keep_first(&mut media);
-    media.media_name.port = RangedPort { value: if section.rejected { 0 } else { 9 }, range: None };
-    let said = std::mem::take(&mut media.attributes);
-    let (extensions, codecs): (Vec<_>, Vec<_>) = said
-        .into_iter()
-        .filter(|a| !section.rejected && matches!(a.key.as_str(), "extmap" | "rtpmap" | "fmtp"))
-        .partition(|a| a.key == "extmap");
-    media.attributes.push(Attribute::new("mid".to_owned(), Some(section.mid.clone())));
+    media.media_name.port.value = if section.rejected { 0 } else { 9 };
+    media.media_name.port.range = None;
+    let mut said = std::mem::take(&mut media.attributes);
+    let mut seen = Vec::new();
+    said.retain(|a| !section.rejected && is_answered(a) && is_first(a, &mut seen));
+    let (extensions, codecs): (Vec<_>, Vec<_>) = said.into_iter().partition(|a| a.key == "extmap");
+    media.attributes.push(attribute("mid", Some(&section.mid)));
     media.attributes.extend(extensions);
-    media.attributes.push(Attribute::new(Direction::Inactive.name().to_owned(), None));
-    media.attributes.push(Attribute::new("rtcp-mux".to_owned(), None));
+    media.attributes.push(attribute(Direction::Inactive.name(), None));
+    media.attributes.push(attribute("rtcp-mux", None));
     media.attributes.extend(codecs);
     media
+}
+
+fn is_answered(attribute: &Attribute) -> bool {
+    match attribute.key.as_str() {
+        "rtpmap" | "fmtp" => true,
+        // The id alone: one with a direction would have to be answered with another.
+        "extmap" => word(attribute, 0).parse().is_ok_and(|id| EXTENSION_IDS.contains(&id)),
+        _ => false,
+    }
+}
+
+/// Whether nothing was said yet of this payload type or header extension.
+fn is_first(attribute: &Attribute, seen: &mut Vec<(String, String)>) -> bool {
+    let of = word(attribute, usize::from(attribute.key == "extmap"));
+    let said = (attribute.key.clone(), of.to_owned());
+    let is_first = !seen.contains(&said);
+    if is_first {
+        seen.push(said);
+    }
+    is_first
+}
+
+fn word(attribute: &Attribute, index: usize) -> &str {
+    attribute.value.as_deref().and_then(|v| v.split(' ').nth(index)).unwrap_or("")
+}
+
+fn attribute(key: &str, value: Option<&str>) -> Attribute {
+    Attribute::new(key.to_owned(), value.map(str::to_owned))
+}
+
+fn is_bundle(attribute: &&Attribute) -> bool {
+    attribute.key == "group" && word(attribute, 0) == "BUNDLE"
 }
 
 /// Writes which sections share the transport.
 fn bundle<'a>(grammar: &mut SessionDescription, mids: impl Iterator<Item = &'a str>) {
     let value = std::iter::once("BUNDLE").chain(mids).collect::<Vec<_>>().join(" ");
-    let is_bundle =
-        |a: &&mut Attribute| a.key == "group" && a.value.as_deref().is_some_and(|v| v.starts_with("BUNDLE"));
-    if let Some(group) = grammar.attributes.iter_mut().find(is_bundle) {
+    if let Some(group) = grammar.attributes.iter_mut().find(|a| is_bundle(&&**a)) {
         group.value = Some(value);
     }
 }
 
 /// Puts the sections of the stack's answer where the client has them, and those that rest between them.
-pub(crate) fn in_order(grammar: &mut SessionDescription, asleep: &Asleep) -> Result<(), SdpError> {
+pub(crate) fn in_order(grammar: &mut SessionDescription, order: Order) -> Result<(), SdpError> {
     let mut answered = std::mem::take(&mut grammar.media_descriptions);
-    let live = answered.iter().find(|media| media.media_name.port.value != 0);
+    // What all sections share, the stack writes into each, those that it rejects too.
     let is_shared = |a: &&Attribute| {
         matches!(a.key.as_str(), "ice-ufrag" | "ice-pwd" | "ice-options" | "fingerprint" | "setup")
     };
-    let shared: Vec<Attribute> =
-        live.map(|media| media.attributes.iter().filter(is_shared).cloned().collect()).unwrap_or_default();
-    let connection = answered.first().and_then(|media| media.connection_information.clone());
+    let first = answered.first().cloned().unwrap_or_default();
+    let shared: Vec<Attribute> = first.attributes.iter().filter(is_shared).cloned().collect();
     let mut candidates = Vec::new();
     for media in &mut answered {
         let is_candidate = |a: &mut Attribute| matches!(a.key.as_str(), "candidate" | "end-of-candidates");
         candidates.extend(media.attributes.extract_if(.., is_candidate));
     }
-    for seen in &asleep.0 {
+    for seen in order.0 {
         let media = match seen {
-            Seen::Awake(mid) => {
+            Seen::Awake { mid, rejected } => {
                 let index = answered.iter().position(|media| text::mid(media) == Some(mid.as_str()));
-                answered.swap_remove(index.ok_or_else(|| SdpError::UnknownMid(mid.clone()))?)
+                let mut media = answered.swap_remove(index.ok_or(SdpError::UnknownMid(mid))?);
+                if rejected {
+                    media.media_name.port.value = 0;
+                }
+                media
             }
-            Seen::Asleep(media) => {
-                let mut media = MediaDescription::clone(media);
-                media.connection_information = connection.clone();
+            Seen::Asleep(mut media) => {
+                media.connection_information.clone_from(&first.connection_information);
                 if media.media_name.port.value != 0 {
                     media.attributes.splice(0..0, shared.iter().cloned());
                 }
-                media
+                *media
             }
         };
         grammar.media_descriptions.push(media);
     }
-    let live = |media: &&MediaDescription| media.media_name.port.value != 0;
-    let mids: Vec<String> =
-        grammar.media_descriptions.iter().filter(live).filter_map(text::mid).map(str::to_owned).collect();
+    let is_live = |media: &&MediaDescription| media.media_name.port.value != 0;
+    let live = grammar.media_descriptions.iter().filter(is_live).filter_map(text::mid);
+    let mids: Vec<String> = live.map(str::to_owned).collect();
     bundle(grammar, mids.iter().map(String::as_str));
     // They belong into the section whose transport all others use (RFC 9143 section 7.2).
     if let Some(first) = grammar.media_descriptions.iter_mut().find(|media| media.media_name.port.value != 0)

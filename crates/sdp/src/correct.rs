@@ -6,7 +6,7 @@ use sdp::description::media::MediaDescription;
 
 use crate::text::{self, values};
 use crate::{
-    Asleep, CodecPolicy, Description, Direction, Kind, Limits, Msid, Parsed, SdpError, Section, asleep, codec,
+    CodecPolicy, Description, Direction, Kind, Limits, Msid, Order, Parsed, SdpError, Section, asleep, codec,
 };
 
 /// What one section is for, seen from the author of the text.
@@ -80,13 +80,13 @@ impl Parsed {
         Ok(grammar.marshal())
     }
 
-    /// Rewrites the stack's answer to an offer of which `asleep` tells what the stack did not hear.
+    /// Rewrites the stack's answer to an offer whose sections were those of `order`, of which the stack heard some.
     ///
     /// # Errors
     /// As [`Parsed::correct`]; [`SdpError::UnknownMid`] when the stack did not answer a section that it heard of.
-    pub fn correct_answer(self, plan: &Plan<'_>, asleep: &Asleep) -> Result<String, SdpError> {
+    pub fn correct_answer(self, plan: &Plan<'_>, order: Order) -> Result<String, SdpError> {
         let (mut grammar, _) = self.planned(plan)?;
-        asleep::in_order(&mut grammar, asleep)?;
+        asleep::in_order(&mut grammar, order)?;
         name_streams(&mut grammar);
         Ok(grammar.marshal())
     }

@@ -29,7 +29,7 @@ mod needed;
 mod text;
 
 pub use admit::{Admitted, AdmittedOffer, admit};
-pub use asleep::{Asleep, Places};
+pub use asleep::{Order, Places};
 pub use candidate::{Candidate, CandidateKind, Transport};
 pub use codec::{Codec, CodecPolicy};
 pub use correct::{Opus, Plan, ReceivePolicy, Role, SendPolicy, correct};

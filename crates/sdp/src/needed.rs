@@ -8,7 +8,7 @@ use sdp::SessionDescription;
 use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
-use crate::{Candidate, codec, text};
+use crate::{Candidate, Codec, codec, text};
 
 /// Codecs that the stack knows; it passes over all others. RTX is known with what it repairs.
 const CODECS: [&str; 5] = ["opus", "vp8", "vp9", "h264", "av1"];
@@ -74,10 +74,19 @@ pub(crate) fn keep(parsed: &mut SessionDescription) {
     }
 }
 
+/// Whether the stack knows one of a section's codecs.
+pub(crate) fn has_known_codec(media: &MediaDescription) -> bool {
+    codec::codecs(media).iter().any(is_known)
+}
+
+fn is_known(codec: &Codec) -> bool {
+    CODECS.contains(&codec.name.as_str())
+}
+
 /// Leaves the codecs that the stack knows, if there are any.
 fn keep_codecs(media: &mut MediaDescription) {
     let present = codec::codecs(media);
-    let is_known = |pt: u8| present.iter().any(|c| c.payload_type == pt && CODECS.contains(&c.name.as_str()));
+    let is_known = |pt: u8| present.iter().any(|c| c.payload_type == pt && is_known(c));
     let kept = present.iter().filter(|c| match c.name.as_str() {
         "rtx" => c.carries().is_some_and(is_known),
         _ => is_known(c.payload_type),

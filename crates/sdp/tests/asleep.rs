@@ -76,7 +76,7 @@ fn lines_contain(text: &str, mid: &str, line: &str) -> bool {
 
 fn answered(offer: &AdmittedOffer, stack: &str) -> Result<String, SdpError> {
     let plan = Plan { sections: &[], others: Role::Keep };
-    Parsed::read(stack, &Limits::default()).unwrap().correct_answer(&plan, &offer.asleep)
+    Parsed::read(stack, &Limits::default()).unwrap().correct_answer(&plan, offer.order.clone())
 }
 
 #[test]
@@ -145,15 +145,14 @@ fn a_client_gets_all_sections_in_its_own_order() {
 }
 
 #[test]
-fn candidates_stand_in_the_first_section_of_the_client() {
-    // The stack knows the data channel first, which is the client's last.
-    let alone = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 6\r\nm=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:6\r\na=ice-ufrag:x\r\na=ice-pwd:y\r\n";
-    let first = admitted(alone, &Places::default(), &[]);
-    let offer = admitted(CHROMIUM, &first.places, &["1"]);
-    assert_eq!(mids(&offer.text), ["6", "0", "1"]);
+fn candidates_stand_in_the_first_section_that_lives() {
+    let first = admitted(CHROMIUM, &Places::default(), &["1"]);
+    let stopped = CHROMIUM.replacen("m=audio 9", "m=audio 0", 1).replace("BUNDLE 0 1", "BUNDLE 1");
+    let offer = admitted(&stopped, &first.places, &["1"]);
+    assert_eq!(mids(&offer.text), ["0", "1", "6"]);
     let answer = answered(&offer, &stack(&offer.text)).unwrap();
     let of = |mid| section(&answer, mid).iter().filter(|l| l.starts_with("a=candidate:")).count();
-    assert_eq!((of("0"), of("6")), (1, 0));
+    assert_eq!((of("0"), of("1"), of("6")), (0, 1, 0));
 }
 
 #[test]
@@ -182,8 +181,8 @@ fn a_section_in_the_place_of_a_stopped_one_takes_it_at_the_stack_too() {
     let recycled =
         CHROMIUM.replace("a=mid:4\r", "a=mid:7\r").replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 0 1 2 3 7 5 6");
     let asleep = admitted(&recycled, &first.places, &["1"]);
-    assert_eq!((mids(&asleep.text), bundle(&asleep.text)), (vec!["0", "1", "4", "6"], "0 1 6"));
-    assert!(section(&asleep.text, "4")[0].starts_with("video 0 "), "its place is held");
+    assert_eq!((mids(&asleep.text), bundle(&asleep.text)), (vec!["0", "1", "4", "6"], "0 1 4 6"));
+    assert!(lines_contain(&asleep.text, "4", "a=inactive"), "its place is held");
     let awake = admitted(&recycled, &asleep.places, &["7"]);
     assert_eq!((mids(&awake.text), bundle(&awake.text)), (vec!["0", "1", "7", "6"], "0 1 7 6"));
     let answer = answered(&awake, &stack(&awake.text)).unwrap();
@@ -208,4 +207,76 @@ fn a_stack_that_leaves_out_a_section_is_found_out() {
     let offer = admitted(CHROMIUM, &Places::default(), &["4"]);
     let less = admitted(CHROMIUM, &Places::default(), &[]);
     assert_eq!(answered(&offer, &stack(&less.text)), Err(SdpError::UnknownMid("4".into())));
+}
+
+fn refused(text: &str, places: &Places) -> String {
+    let read = Parsed::read(text, &Limits::default()).unwrap();
+    let refused = read.admit_offer(&mut PayloadTypes::default(), places, |_| Direction::Inactive);
+    refused.unwrap_err().to_string()
+}
+
+#[test]
+fn all_sections_that_live_must_share_the_one_transport() {
+    let none = Places::default();
+    for group in [
+        "BUNDLE 0 1 2 3 4 5",
+        "BUNDLE 0 1 2 3 4 5 6 7",
+        "BUNDLE 0 1 2\r\na=group:BUNDLE 3 4 5 6",
+        "LS 0 1 2 3 4 5 6",
+    ] {
+        let text = CHROMIUM.replace("BUNDLE 0 1 2 3 4 5 6", group);
+        assert!(refused(&text, &none).contains("BUNDLE"), "{group}");
+    }
+    let reordered = CHROMIUM.replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 6 5 4 3 2 1 0");
+    let offer = admitted(&reordered, &none, &["4"]);
+    assert_eq!(bundle(&offer.text), "0 4 6", "the stack wants them in its order");
+}
+
+#[test]
+fn data_channels_have_one_section() {
+    let second = format!("{CHROMIUM}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:7\r\n")
+        .replace("4 5 6\r", "4 5 6 7\r");
+    assert!(refused(&second, &Places::default()).contains("data channels"));
+    let first = admitted(CHROMIUM, &Places::default(), &[]);
+    let another = CHROMIUM.replace("a=mid:6\r", "a=mid:7\r").replace("4 5 6\r", "4 5 7\r");
+    assert!(refused(&another, &first.places).contains("data channels"));
+}
+
+#[test]
+fn who_says_nothing_that_the_stack_knows_is_judged_by_the_stack() {
+    let unknown = CHROMIUM
+        .replace("VP8/90000", "VP7/90000")
+        .replace("VP9/", "VP7/")
+        .replace("H264/", "H263/")
+        .replace("AV1/", "AV0/");
+    assert_eq!(mids(&admitted(&unknown, &Places::default(), &[]).text), ["0", "3", "4", "5", "6"]);
+    let plain = CHROMIUM.replacen("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP", 1);
+    assert_eq!(mids(&admitted(&plain, &Places::default(), &[]).text), ["0", "3", "6"]);
+}
+
+#[test]
+fn a_stopped_section_says_nothing_of_the_transport() {
+    let stopped = "v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 1\r\n\
+        m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:0\r\na=ice-ufrag:stale\r\na=ice-pwd:stale\r\n\
+        m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=recvonly\r\na=ice-ufrag:x\r\na=ice-pwd:y\r\na=rtpmap:111 opus/48000/2\r\n";
+    let offer = admitted(stopped, &Places::default(), &["1"]);
+    let said: Vec<_> = offer.text.lines().filter(|l| l.starts_with("a=ice")).collect();
+    assert_eq!(said, ["a=ice-ufrag:x", "a=ice-pwd:y"]);
+}
+
+#[test]
+fn an_answer_repeats_nothing_that_is_said_twice_or_one_way() {
+    let extra = "a=extmap:9/sendonly urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\na=extmap:15 urn:ietf:params:rtp-hdrext:sdes:mid\r\n";
+    let many = "a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time\r\n".repeat(100);
+    let codecs = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=1\r\n".repeat(100);
+    let text = CHROMIUM.replace("a=mid:2\r\n", &format!("a=mid:2\r\n{extra}{many}{codecs}"));
+    let offer = admitted(&text, &Places::default(), &[]);
+    let answer = answered(&offer, &stack(&offer.text)).unwrap();
+    let said = |mid: &str| {
+        let mut lines: Vec<_> =
+            section(&answer, mid)[2..].iter().filter(|l| !l.starts_with("a=mid:")).copied().collect();
+        lines.sort_unstable();
+        lines
+    };
+    assert_eq!(said("2"), said("1"));
 }

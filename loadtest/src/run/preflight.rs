@@ -1,5 +1,8 @@
 //! What would spoil the load, told before it starts.
+use std::time::Duration;
+
 use anyhow::{Context as _, bail};
+use tokio::time::{Instant, sleep};
 
 use crate::calls::{Backend, CallsApi};
 use crate::http;
@@ -10,6 +13,10 @@ use crate::server::{PathChoice, Server};
 
 /// A process needs so many for itself: standard streams, the runtime, libraries.
 const OWN_FILES: u64 = 32;
+/// A server that was just started may take so long until it lets somebody in.
+const STARTS: Duration = Duration::from_secs(5);
+/// How often it is asked meanwhile.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Checks the server and its key, or the node and its token, the calls API if calls are made, the server's process, and this machine's limits.
 ///
@@ -30,7 +37,7 @@ pub(crate) async fn check(
     }
     match node {
         Some(node) => node::check(node, scenario).await?,
-        None => reachable(server).await?,
+        None => reachable(server, STARTS).await?,
     }
     if scenario.calls.is_some() {
         if node.is_some() {
@@ -43,7 +50,8 @@ pub(crate) async fn check(
     enough_files(scenario.total(), devices, server.path, node.is_some(), processes)
 }
 
-async fn reachable(server: &Server) -> anyhow::Result<()> {
+/// `starts`: how long it may say that it is not ready.
+async fn reachable(server: &Server, starts: Duration) -> anyhow::Result<()> {
     let url = &server.url;
     if url.starts_with("wss:") || url.starts_with("https:") {
         bail!(
@@ -51,9 +59,19 @@ async fn reachable(server: &Server) -> anyhow::Result<()> {
         );
     }
     let token = server.token("preflight", "preflight")?;
-    let answer = http::get(url, &format!("/rtc/validate?access_token={token}")).await.with_context(|| {
-        format!("no server answers at {url}; start one with `cargo run --release`, or name yours with --url")
-    })?;
+    let path = format!("/rtc/validate?access_token={token}");
+    let deadline = Instant::now() + starts;
+    let answer = loop {
+        let answer = http::get(url, &path).await.with_context(|| {
+            format!(
+                "no server answers at {url}; start one with `cargo run --release`, or name yours with --url"
+            )
+        })?;
+        if answer.status != 503 || Instant::now() >= deadline {
+            break answer;
+        }
+        sleep(AGAIN).await;
+    };
     match answer.status {
         200 => Ok(()),
         401 | 403 => bail!(
@@ -61,7 +79,7 @@ async fn reachable(server: &Server) -> anyhow::Result<()> {
             server.key,
             answer.brief()
         ),
-        // The server is up, and whoever places rooms is not there yet.
+        // The server is up, and whoever places rooms did not come.
         503 => bail!("{url} is not ready (503): {}; is a node connected to it?", answer.brief()),
         status => bail!(
             "{url}/rtc/validate answers {status}, so this is no server of the client protocol: {}",
@@ -107,7 +125,42 @@ fn judge_files(needed: u64, have: u64, processes: usize) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Arguments {
+        #[command(flatten)]
+        server: Server,
+    }
+
+    /// The preflight against a server that gives these answers, the last for ever.
+    async fn preflight(answers: &'static [&'static str], starts: Duration) -> anyhow::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            for index in 0.. {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let _read = stream.read(&mut [0; 4_096]).await.unwrap();
+                let answer = answers[index.min(answers.len() - 1)];
+                stream.write_all(format!("HTTP/1.0 {answer}\r\n\r\nwhy").as_bytes()).await.unwrap();
+            }
+        });
+        reachable(&Arguments::parse_from(["loadtest", "--url", &url]).server, starts).await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_starting_is_waited_for_and_one_that_never_does_is_named() {
+        const NOT_YET: &str = "503 Service Unavailable";
+        preflight(&[NOT_YET, NOT_YET, "200 OK"], STARTS).await.unwrap();
+        let refused = preflight(&["401 Unauthorized"], STARTS).await.unwrap_err().to_string();
+        assert!(refused.contains("refuses a token"), "{refused}");
+        let never = preflight(&[NOT_YET], AGAIN).await.unwrap_err().to_string();
+        assert!(never.contains("is not ready (503): why"), "{never}");
+    }
 
     #[test]
     fn too_few_files_are_told_with_the_command_that_helps() {

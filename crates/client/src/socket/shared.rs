@@ -30,6 +30,8 @@ const REST: Duration = Duration::from_secs(20);
 /// How often listeners are asked what is due. Tasks that slept until then would each wake for nothing, as what is due mostly goes with
 /// the next packet.
 const LOOKS: Duration = Duration::from_millis(100);
+/// Batches that a socket's reader takes in one turn.
+const MOST_BATCHES: usize = 3;
 /// Datagrams that may wait for a connection's task: handshakes and checks, and media only until its keys are known.
 const MOST_WAITING: usize = 256;
 
@@ -251,7 +253,7 @@ impl Port {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let taken = tokio::select! {
-                ready = self.io.readable() => ready.and_then(|()| self.take()),
+                ready = self.io.readable() => ready.and_then(|()| self.take_some()),
                 _ = looks.tick() => {
                     self.look();
                     Ok(())
@@ -266,10 +268,22 @@ impl Port {
         }
     }
 
-    fn take(&self) -> io::Result<()> {
-        let mut places = self.places();
+    /// Takes what is there, up to a few batches: each turn of the task asks the kernel about all sockets once.
+    fn take_some(&self) -> io::Result<()> {
+        for _ in 0..MOST_BATCHES {
+            if self.take()? < BATCH_SIZE {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a batch; gives how many messages were in it.
+    fn take(&self) -> io::Result<usize> {
+        let (mut places, mut messages) = (self.places(), 0);
         let at = Instant::now();
         let taken = trains::receive::<BATCH_SIZE>(&self.io, &self.state, |trains| {
+            messages = trains.metas().len();
             // Nobody's: a straggler for somebody who has left, or a stranger.
             let whose = |meta: &RecvMeta| meta.dst_ip.and_then(index);
             for index in trains.metas().iter().filter_map(whose) {
@@ -285,7 +299,8 @@ impl Port {
             Ok(())
         })?;
         // No train is refused.
-        taken.map_err(io::Error::other)
+        taken.map_err(io::Error::other)?;
+        Ok(messages)
     }
 
     fn look(&self) {
