@@ -3,7 +3,7 @@
 //! * `cargo xtask test` runs every test there is, and installs what is missing for it, saying so;
 //! * `cargo xtask ci` is what the CI runs: format, lints, documentation, then `test`, then `bench-check`;
 //! * `cargo xtask bench-check` counts what a forwarded packet costs and compares it with the committed figures;
-//! * `cargo xtask pgo` builds a server that lets people in faster, and its load, in more time.
+//! * `cargo xtask pgo` builds a server that lets people in faster, in more time.
 //!
 //! It is not a build system: each stage is one or two commands that can be typed by hand, and they are printed.
 #![allow(clippy::print_stdout, reason = "what it says is its purpose")]
@@ -52,11 +52,11 @@ enum Task {
         #[arg(long)]
         update: bool,
     },
-    /// Build a server that lets people in faster, and its load: build them, set them upon each other, and build them again by what was
-    /// seen to run (profile-guided optimisation). Forwarding gains nothing.
+    /// Build a server that lets people in faster: build it, load it, and build it again by what was seen to run
+    /// (profile-guided optimisation). Forwarding gains nothing.
     ///
-    /// Takes two release builds, and a minute of loads on loopback. The programs are target/pgo/sluice and target/pgo/loadtest. Installs
-    /// cargo-pgo into the target folder, and llvm-tools by rustup.
+    /// Takes two release builds of it, one of loadtest, and a minute of loads on loopback. The server is target/pgo/sluice. Installs cargo-pgo into
+    /// the target folder, and llvm-tools by rustup.
     Pgo,
 }
 
@@ -88,8 +88,8 @@ fn main() -> ExitCode {
         }
         Task::Pgo => {
             report.run("pgo", || {
-                let folder = pgo::build(&machine)?;
-                println!("\nsluice and loadtest are in {}", folder.display());
+                let server = pgo::build(&machine)?;
+                println!("\nthe server: {}", server.display());
                 Ok(())
             });
             Ok(())

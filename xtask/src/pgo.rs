@@ -1,5 +1,5 @@
-//! A server and a load built for what they do (profile-guided optimisation): built once to count which code runs, set upon each
-//! other, and built again by what was counted.
+//! A server built for what it does (profile-guided optimisation): built once to count which code runs, loaded, and built again by
+//! what was counted.
 //!
 //! `cargo-pgo` does the building. What the server is loaded with is ours: people who come and go, for joining is thousands of
 //! functions that each run a few times, and the kinds of rooms.
@@ -14,9 +14,7 @@ use crate::server::Server;
 const CARGO_PGO: &str = "0.3.0";
 /// Any text will do: the server runs here, on loopback, for a minute.
 const TOKEN: &str = "xtask-pgo";
-/// What is built so.
-const PROGRAMS: [&str; 2] = ["sluice", "loadtest"];
-/// The programs that count are several times slower than those that come of it, so it is little.
+/// The server under this is several times slower than the one that comes of it, so it is little.
 const LOADS: [&[&str]; 5] = [
     &["joins", "--path", "v1", "--rooms", "60"],
     &["joins", "--path", "v0", "--rooms", "20"],
@@ -25,24 +23,19 @@ const LOADS: [&[&str]; 5] = [
     &["audio-room", "--participants", "40"],
 ];
 
-/// Builds, loads and builds again; gives where the programs are.
+/// Builds, loads and builds again; gives where the server is.
 ///
 /// # Errors
 /// If something is missing and cannot be installed, a build fails, or a load carries nothing.
 pub(crate) fn build(machine: &Machine) -> anyhow::Result<PathBuf> {
     tools(machine)?;
-    let packages = ["--", "--locked", "-p", PROGRAMS[0], "-p", PROGRAMS[1]];
-    cargo_pgo(machine, &[&["build"][..], &packages].concat())?;
-    let counting = built(machine)?;
-    load(machine, &counting)?;
-    cargo_pgo(machine, &[&["optimize", "build"][..], &packages].concat())?;
-    let optimised = built(machine)?;
-    let folder = folder(machine);
-    for program in PROGRAMS {
-        let (from, to) = (optimised.join(program), folder.join(program));
-        std::fs::copy(&from, &to).with_context(|| format!("cannot write {}", to.display()))?;
-    }
-    Ok(folder)
+    machine.cargo(&["build", "--release", "--locked", "-p", "loadtest"])?;
+    cargo_pgo(machine, &["build", "--", "--locked", "-p", "sluice"])?;
+    load(machine, &built(machine)?)?;
+    cargo_pgo(machine, &["optimize", "build", "--", "--locked", "-p", "sluice"])?;
+    let server = folder(machine).join("sluice");
+    std::fs::copy(built(machine)?, &server).with_context(|| format!("cannot write {}", server.display()))?;
+    Ok(server)
 }
 
 /// Apart from other builds, whose flags are others.
@@ -81,7 +74,7 @@ fn cargo_pgo(machine: &Machine, arguments: &[&str]) -> anyhow::Result<()> {
     machine.run_with("", program, &arguments, &[("CARGO_TARGET_DIR", target.as_os_str())])
 }
 
-/// Where the programs are that it built: it does so for the machine's own target by name, in that target's folder.
+/// It builds for the machine's own target by name, in that target's folder.
 fn built(machine: &Machine) -> anyhow::Result<PathBuf> {
     let output =
         Command::new("rustc").arg("-vV").current_dir(&machine.root).output().context("cannot run rustc")?;
@@ -89,18 +82,16 @@ fn built(machine: &Machine) -> anyhow::Result<PathBuf> {
     let Some(host) = text.lines().find_map(|line| line.strip_prefix("host: ")) else {
         bail!("`rustc -vV` names no host");
     };
-    let built = folder(machine).join(host).join("release");
-    for program in PROGRAMS {
-        ensure!(built.join(program).exists(), "cargo-pgo made no {}", built.join(program).display());
-    }
-    Ok(built)
+    let binary = folder(machine).join(host).join("release").join("sluice");
+    ensure!(binary.exists(), "cargo-pgo made no {}", binary.display());
+    Ok(binary)
 }
 
-/// The programs write what they counted when they end.
-fn load(machine: &Machine, counting: &Path) -> anyhow::Result<()> {
-    let server = Server::start(&counting.join("sluice"), TOKEN)?;
+/// The server writes what it counted when it ends.
+fn load(machine: &Machine, instrumented: &Path) -> anyhow::Result<()> {
+    let server = Server::start(instrumented, TOKEN)?;
     let (url, pid) = (format!("ws://127.0.0.1:{}", server.http), server.pid().to_string());
-    let loadtest = counting.join("loadtest");
+    let loadtest = machine.target.join("release").join("loadtest");
     // Apart from what another run may have left.
     let report = folder(machine).join(format!("load-{pid}.json"));
     let written = report.display().to_string();
@@ -119,7 +110,7 @@ fn load(machine: &Machine, counting: &Path) -> anyhow::Result<()> {
             &written,
         ];
         let arguments = [&["run"], load, &what].concat();
-        // Who counts is slow, and what a load should not have missed for that does not matter.
+        // A server that counts is slow, and what a load should not have missed for that does not matter.
         if let Err(error) = machine.run("", &loadtest, &arguments) {
             println!("{error:#}");
         }
