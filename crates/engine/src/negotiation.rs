@@ -330,6 +330,7 @@ pub(crate) fn claim(
 /// Puts assignments into effect; returns the publications that lost their section.
 fn commit(session: &mut Session, assignments: Vec<Assignment>) -> Vec<PublicationKey> {
     let mut ended = Vec::new();
+    session.sections.forget_unused(|mid| assignments.iter().any(|a| a.mid == mid));
     for assignment in assignments {
         if session.sections.get(assignment.mid).is_none() {
             session.sections.push(Section::new(assignment.mid, assignment.kind, Use::Unused));

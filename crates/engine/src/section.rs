@@ -72,6 +72,11 @@ impl Sections {
         self.0.iter_mut()
     }
 
+    /// Forgets those that nobody uses and the peer offers no more.
+    pub(crate) fn forget_unused(&mut self, offered: impl Fn(Mid) -> bool) {
+        self.0.retain(|s| s.used != Use::Unused || s.spare.is_some() || offered(s.mid));
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
@@ -79,5 +84,26 @@ impl Sections {
     /// The section that a subscription uses.
     pub(crate) fn of_subscription(&self, key: SubscriptionKey) -> Option<Mid> {
         self.0.iter().find(|s| s.used == Use::Subscription(key)).map(|s| s.mid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_that_nobody_uses_are_forgotten_when_the_peer_offers_them_no_more() {
+        let mut sections = Sections::default();
+        for round in 0..1_000 {
+            let mid = Mid::from(format!("{round}").as_str());
+            sections.forget_unused(|offered| offered == mid);
+            sections.push(Section::new(mid, MediaKind::Audio, Use::Unused));
+        }
+        assert_eq!(sections.len(), 1);
+        let held = Mid::from("held");
+        sections.push(Section::new(held, MediaKind::Audio, Use::Subscription(0)));
+        sections.forget_unused(|_| false);
+        assert_eq!(sections.of_subscription(0), Some(held));
+        assert_eq!(sections.len(), 1);
     }
 }

@@ -53,8 +53,9 @@ impl Parsed {
         known: &mut PayloadTypes,
         wanted: impl FnMut(&Section) -> Direction,
     ) -> Result<Admitted, SdpError> {
-        self.narrow(known, wanted)?;
+        self.narrow(wanted)?;
         let Parsed { mut grammar, description } = self;
+        known.extend(&description.payload_types)?;
         needed::keep(&mut grammar);
         Ok(Admitted { text: grammar.marshal(), description })
     }
@@ -70,18 +71,15 @@ impl Parsed {
         places: &Places,
         wanted: impl FnMut(&Section) -> Direction,
     ) -> Result<AdmittedOffer, SdpError> {
-        self.narrow(known, wanted)?;
+        self.narrow(wanted)?;
         let Parsed { mut grammar, description } = self;
         needed::keep(&mut grammar);
         let (places, order) = asleep::put_to_sleep(&mut grammar, &description.sections, places)?;
+        known.extend(&description.payload_types)?;
         Ok(AdmittedOffer { text: grammar.marshal(), places, order })
     }
 
-    fn narrow(
-        &mut self,
-        known: &mut PayloadTypes,
-        mut wanted: impl FnMut(&Section) -> Direction,
-    ) -> Result<(), SdpError> {
+    fn narrow(&mut self, mut wanted: impl FnMut(&Section) -> Direction) -> Result<(), SdpError> {
         for (media, section) in self.grammar.media_descriptions.iter_mut().zip(&self.description.sections) {
             if section.rejected {
                 silence(media, section.kind);
@@ -96,7 +94,7 @@ impl Parsed {
             }
             text::set_direction(media, want);
         }
-        known.extend(&self.description.payload_types)
+        Ok(())
     }
 }
 

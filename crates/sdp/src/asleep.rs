@@ -36,6 +36,13 @@ impl Places {
 #[derive(Debug, Clone)]
 pub struct Order(Vec<Seen>);
 
+impl Order {
+    /// Whether the client offered the section, and the stack heard of it.
+    pub(crate) fn is_awake(&self, mid: &str) -> bool {
+        self.0.iter().any(|seen| matches!(seen, Seen::Awake { mid: awake, .. } if awake == mid))
+    }
+}
+
 #[derive(Debug, Clone)]
 enum Seen {
     /// By the stack, which answers it.
@@ -93,7 +100,8 @@ fn check_bundle(grammar: &SessionDescription, sections: &[Section]) -> Result<()
     Ok(())
 }
 
-/// Data channels have one section, which stays the same. A stack that finds another has already taken what stood before it.
+/// Data channels have one section, which stays the same. A stack that finds another has already taken what stood before it. The known
+/// one comes first here, and no mid stands twice in an offer: equals are neighbours.
 fn check_channels(sections: &[Section], places: &Places) -> Result<(), SdpError> {
     let known = places.0.iter().filter(|p| p.kind == Kind::Application).map(|p| p.mid.as_str());
     let offered = sections.iter().filter(|s| s.kind == Kind::Application).map(|s| s.mid.as_str());
@@ -109,7 +117,7 @@ fn check_channels(sections: &[Section], places: &Places) -> Result<(), SdpError>
 fn can_rest(media: &MediaDescription, section: &Section) -> bool {
     section.kind != Kind::Application
         && text::direction(media) == Direction::Inactive
-        && media.media_name.protos.iter().any(|p| p == "SAVPF")
+        && media.media_name.protos == ["UDP", "TLS", "RTP", "SAVPF"]
         && crate::needed::has_known_codec(media)
 }
 

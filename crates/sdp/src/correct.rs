@@ -74,7 +74,7 @@ impl Parsed {
     /// # Errors
     /// A plan that names an unknown section, wants media where the text has none, or leaves a section without a codec.
     pub fn correct(self, plan: &Plan<'_>) -> Result<String, SdpError> {
-        let (mut grammar, sections) = self.planned(plan)?;
+        let (mut grammar, sections) = self.planned(plan, |_| true)?;
         move_candidates(&mut grammar, &sections);
         name_streams(&mut grammar);
         Ok(grammar.marshal())
@@ -85,20 +85,26 @@ impl Parsed {
     /// # Errors
     /// As [`Parsed::correct`]; [`SdpError::UnknownMid`] when the stack did not answer a section that it heard of.
     pub fn correct_answer(self, plan: &Plan<'_>, order: Order) -> Result<String, SdpError> {
-        let (mut grammar, _) = self.planned(plan)?;
+        // What the stack says of sections that the client left out goes nowhere.
+        let (mut grammar, _) = self.planned(plan, |mid| order.is_awake(mid))?;
         asleep::in_order(&mut grammar, order)?;
         name_streams(&mut grammar);
         Ok(grammar.marshal())
     }
 
-    fn planned(self, plan: &Plan<'_>) -> Result<(SessionDescription, Vec<Section>), SdpError> {
+    /// `goes`: whether a section's text goes to the client.
+    fn planned(
+        self,
+        plan: &Plan<'_>,
+        goes: impl Fn(&str) -> bool,
+    ) -> Result<(SessionDescription, Vec<Section>), SdpError> {
         let Parsed { mut grammar, description: Description { sections, .. } } = self;
         if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
             return Err(SdpError::UnknownMid(mid.clone()));
         }
         for (media, section) in grammar.media_descriptions.iter_mut().zip(&sections) {
             let named = plan.sections.iter().find(|(mid, _)| *mid == section.mid).map(|(_, role)| role);
-            if section.kind != Kind::Application && !section.rejected {
+            if section.kind != Kind::Application && !section.rejected && goes(&section.mid) {
                 apply(media, &section.mid, named.unwrap_or(&plan.others))?;
             }
         }

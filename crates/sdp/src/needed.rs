@@ -10,7 +10,7 @@ use sdp::description::media::MediaDescription;
 
 use crate::{Candidate, Codec, codec, text};
 
-/// Codecs that the stack knows; it passes over all others. RTX is known with what it repairs.
+/// Codecs that the engine has the stack know; it passes over all others. RTX is known with what it repairs.
 const CODECS: [&str; 5] = ["opus", "vp8", "vp9", "h264", "av1"];
 
 /// Header extensions that the stack knows.
@@ -56,7 +56,12 @@ impl Said {
 /// Leaves what a stack needs.
 pub(crate) fn keep(parsed: &mut SessionDescription) {
     let mut said = Said::default();
-    parsed.attributes.retain(|a| matches!(a.key.as_str(), "group" | "ice-lite") || is_of_transport(a));
+    parsed.attributes.retain(|a| match a.key.as_str() {
+        // The stack compares the first group of any kind with the sections.
+        "group" => a.value.as_deref().is_some_and(|v| v.split(' ').next() == Some("BUNDLE")),
+        "ice-lite" => true,
+        _ => is_of_transport(a),
+    });
     said.note(&parsed.attributes);
     for media in &mut parsed.media_descriptions {
         (media.media_title, media.connection_information, media.encryption_key) = (None, None, None);
@@ -80,7 +85,8 @@ pub(crate) fn has_known_codec(media: &MediaDescription) -> bool {
 }
 
 fn is_known(codec: &Codec) -> bool {
-    CODECS.contains(&codec.name.as_str())
+    let shape = if codec.name == "opus" { (48_000, 2) } else { (90_000, 1) };
+    CODECS.contains(&codec.name.as_str()) && (codec.clock_rate, codec.channels) == shape
 }
 
 /// Leaves the codecs that the stack knows, if there are any.

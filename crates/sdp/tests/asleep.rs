@@ -4,7 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use sluice_sdp::{
-    AdmittedOffer, Direction, Limits, Parsed, PayloadTypes, Places, Plan, Role, SdpError, Section,
+    AdmittedOffer, Direction, Limits, Parsed, PayloadTypes, Places, Plan, ReceivePolicy, Role, SdpError,
+    Section,
 };
 
 const CHROMIUM: &str = include_str!("data/chromium-subscribe-offer.sdp");
@@ -233,6 +234,38 @@ fn all_sections_that_live_must_share_the_one_transport() {
 }
 
 #[test]
+fn groups_for_other_ends_are_none_of_the_stack_s_business() {
+    let synchronised = CHROMIUM.replace("a=group:BUNDLE", "a=group:LS 0 3\r\na=group:BUNDLE");
+    let offer = admitted(&synchronised, &Places::default(), &["4"]);
+    assert_eq!(
+        offer.text.lines().filter(|l| l.starts_with("a=group:")).collect::<Vec<_>>(),
+        ["a=group:BUNDLE 0 4 6"]
+    );
+}
+
+#[test]
+fn a_refused_offer_teaches_no_payload_types() {
+    let mut known = PayloadTypes::default();
+    let text = CHROMIUM.replace("BUNDLE 0 1 2 3 4 5 6", "BUNDLE 0 1");
+    let read = Parsed::read(&text, &Limits::default()).unwrap();
+    read.admit_offer(&mut known, &Places::default(), |_| Direction::Inactive).unwrap_err();
+    assert_eq!(known, PayloadTypes::default());
+}
+
+#[test]
+fn what_the_stack_says_of_a_section_that_the_client_left_out_does_not_matter() {
+    let first = admitted(CHROMIUM, &Places::default(), &["4", "5"]);
+    let (_, after) = CHROMIUM.split_at(CHROMIUM.find("m=application").unwrap());
+    let before = &CHROMIUM[..CHROMIUM.match_indices("m=video").nth(2).unwrap().0];
+    let less = format!("{before}{after}").replace("3 4 5 6", "3 4 6");
+    let offer = admitted(&less, &first.places, &["4"]);
+    let owned = [("5".to_owned(), Role::Receive(ReceivePolicy::default()))];
+    let plan = Plan { sections: &owned, others: Role::Keep };
+    let stack = Parsed::read(&stack(&offer.text), &Limits::default()).unwrap();
+    assert_eq!(mids(&stack.correct_answer(&plan, offer.order).unwrap()), ["0", "1", "2", "3", "4", "6"]);
+}
+
+#[test]
 fn data_channels_have_one_section() {
     let second = format!("{CHROMIUM}m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=mid:7\r\n")
         .replace("4 5 6\r", "4 5 6 7\r");
@@ -252,6 +285,10 @@ fn who_says_nothing_that_the_stack_knows_is_judged_by_the_stack() {
     assert_eq!(mids(&admitted(&unknown, &Places::default(), &[]).text), ["0", "3", "4", "5", "6"]);
     let plain = CHROMIUM.replacen("m=video 9 UDP/TLS/RTP/SAVPF", "m=video 9 RTP/AVP", 1);
     assert_eq!(mids(&admitted(&plain, &Places::default(), &[]).text), ["0", "3", "6"]);
+    let other = CHROMIUM.replacen("m=audio 9 UDP/TLS/RTP/SAVPF", "m=audio 9 RTP/SAVPF", 3);
+    assert_eq!(mids(&admitted(&other, &Places::default(), &[]).text), ["0", "1", "2", "6"]);
+    let mono = CHROMIUM.replace("opus/48000/2", "opus/48000");
+    assert_eq!(mids(&admitted(&mono, &Places::default(), &[]).text), ["0", "1", "2", "6"]);
 }
 
 #[test]
