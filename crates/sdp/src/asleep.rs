@@ -1,16 +1,16 @@
 //! Sections that rest are kept from the stack until something shall flow in them.
 //!
 //! A client offers sections in advance, three of audio and three of video in LiveKit's SDKs, and most of them rest for a session's
-//! life. What a stack makes of a section costs the same whether it is used or not, and more than anything else in a join. So the
-//! stack hears of a section when it wakes. Its own order of sections is then another than the client's: [`Places`] keeps it, and
+//! life. What a stack makes of a section costs the same whether it is used or not, and descriptions cost more than anything else in a
+//! join. So the stack hears of a section when it wakes. Its own order of sections is then another than the client's: [`Places`] keeps it, and
 //! [`Order`] puts the answer in order again.
 
 use sdp::SessionDescription;
 use sdp::description::common::Attribute;
 use sdp::description::media::MediaDescription;
 
-use crate::needed::is_of_transport;
-use crate::{Direction, Kind, SdpError, Section, codec, text};
+use crate::needed::{has_known_codec, is_of_transport};
+use crate::{Direction, Kind, SdpError, Section, codec, description, text};
 
 /// Ids of header extensions that fit a header of one byte (RFC 8285 section 4.2).
 const EXTENSION_IDS: std::ops::RangeInclusive<u8> = 1..=14;
@@ -86,15 +86,12 @@ pub(crate) fn put_to_sleep(
 
 /// The stack has one transport: all sections that live must share it.
 fn check_bundle(grammar: &SessionDescription, sections: &[Section]) -> Result<(), SdpError> {
-    let mut groups = grammar.attributes.iter().filter(is_bundle).filter_map(|a| a.value.as_deref());
-    let Some(group) = groups.next() else {
-        return Err(SdpError::Malformed("no a=group:BUNDLE".to_owned()));
-    };
-    let mut bundled: Vec<&str> = group.split_whitespace().skip(1).collect();
+    let groups = grammar.attributes.iter().filter(|a| text::is_bundle(a)).count();
+    let mut bundled = description::bundle(grammar);
     let mut live: Vec<&str> = sections.iter().filter(|s| !s.rejected).map(|s| s.mid.as_str()).collect();
     bundled.sort_unstable();
     live.sort_unstable();
-    if groups.next().is_some() || bundled != live {
+    if groups != 1 || bundled != live {
         return Err(SdpError::Malformed("a=group:BUNDLE does not name all sections, or others".to_owned()));
     }
     Ok(())
@@ -118,7 +115,7 @@ fn can_rest(media: &MediaDescription, section: &Section) -> bool {
     section.kind != Kind::Application
         && text::direction(media) == Direction::Inactive
         && media.media_name.protos == ["UDP", "TLS", "RTP", "SAVPF"]
-        && crate::needed::has_known_codec(media)
+        && has_known_codec(media)
 }
 
 /// Puts each section at the index at which the stack has it. New ones take the places of those that are gone, which a client may
@@ -212,14 +209,10 @@ fn attribute(key: &str, value: Option<&str>) -> Attribute {
     Attribute::new(key.to_owned(), value.map(str::to_owned))
 }
 
-fn is_bundle(attribute: &&Attribute) -> bool {
-    attribute.key == "group" && word(attribute, 0) == "BUNDLE"
-}
-
 /// Writes which sections share the transport.
 fn bundle<'a>(grammar: &mut SessionDescription, mids: impl Iterator<Item = &'a str>) {
     let value = std::iter::once("BUNDLE").chain(mids).collect::<Vec<_>>().join(" ");
-    if let Some(group) = grammar.attributes.iter_mut().find(|a| is_bundle(&&**a)) {
+    if let Some(group) = grammar.attributes.iter_mut().find(|a| text::is_bundle(a)) {
         group.value = Some(value);
     }
 }
@@ -233,11 +226,6 @@ pub(crate) fn in_order(grammar: &mut SessionDescription, order: Order) -> Result
     };
     let first = answered.first().cloned().unwrap_or_default();
     let shared: Vec<Attribute> = first.attributes.iter().filter(is_shared).cloned().collect();
-    let mut candidates = Vec::new();
-    for media in &mut answered {
-        let is_candidate = |a: &mut Attribute| matches!(a.key.as_str(), "candidate" | "end-of-candidates");
-        candidates.extend(media.attributes.extract_if(.., is_candidate));
-    }
     for seen in order.0 {
         let media = match seen {
             Seen::Awake { mid, rejected } => {
@@ -262,10 +250,5 @@ pub(crate) fn in_order(grammar: &mut SessionDescription, order: Order) -> Result
     let live = grammar.media_descriptions.iter().filter(is_live).filter_map(text::mid);
     let mids: Vec<String> = live.map(str::to_owned).collect();
     bundle(grammar, mids.iter().map(String::as_str));
-    // They belong into the section whose transport all others use (RFC 9143 section 7.2).
-    if let Some(first) = grammar.media_descriptions.iter_mut().find(|media| media.media_name.port.value != 0)
-    {
-        first.attributes.splice(0..0, candidates);
-    }
     Ok(())
 }

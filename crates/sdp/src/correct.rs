@@ -6,7 +6,7 @@ use sdp::description::media::MediaDescription;
 
 use crate::text::{self, values};
 use crate::{
-    CodecPolicy, Description, Direction, Kind, Limits, Msid, Order, Parsed, SdpError, Section, asleep, codec,
+    CodecPolicy, Description, Direction, Kind, Limits, Msid, Order, Parsed, SdpError, asleep, codec,
 };
 
 /// What one section is for, seen from the author of the text.
@@ -74,10 +74,7 @@ impl Parsed {
     /// # Errors
     /// A plan that names an unknown section, wants media where the text has none, or leaves a section without a codec.
     pub fn correct(self, plan: &Plan<'_>) -> Result<String, SdpError> {
-        let (mut grammar, sections) = self.planned(plan, |_| true)?;
-        move_candidates(&mut grammar, &sections);
-        name_streams(&mut grammar);
-        Ok(grammar.marshal())
+        Ok(finished(self.planned(plan, |_| true)?))
     }
 
     /// Rewrites the stack's answer to an offer whose sections were those of `order`, of which the stack heard some.
@@ -86,18 +83,13 @@ impl Parsed {
     /// As [`Parsed::correct`]; [`SdpError::UnknownMid`] when the stack did not answer a section that it heard of.
     pub fn correct_answer(self, plan: &Plan<'_>, order: Order) -> Result<String, SdpError> {
         // What the stack says of sections that the client left out goes nowhere.
-        let (mut grammar, _) = self.planned(plan, |mid| order.is_awake(mid))?;
+        let mut grammar = self.planned(plan, |mid| order.is_awake(mid))?;
         asleep::in_order(&mut grammar, order)?;
-        name_streams(&mut grammar);
-        Ok(grammar.marshal())
+        Ok(finished(grammar))
     }
 
     /// `goes`: whether a section's text goes to the client.
-    fn planned(
-        self,
-        plan: &Plan<'_>,
-        goes: impl Fn(&str) -> bool,
-    ) -> Result<(SessionDescription, Vec<Section>), SdpError> {
+    fn planned(self, plan: &Plan<'_>, goes: impl Fn(&str) -> bool) -> Result<SessionDescription, SdpError> {
         let Parsed { mut grammar, description: Description { sections, .. } } = self;
         if let Some((mid, _)) = plan.sections.iter().find(|(mid, _)| sections.iter().all(|s| s.mid != *mid)) {
             return Err(SdpError::UnknownMid(mid.clone()));
@@ -108,8 +100,15 @@ impl Parsed {
                 apply(media, &section.mid, named.unwrap_or(&plan.others))?;
             }
         }
-        Ok((grammar, sections))
+        Ok(grammar)
     }
+}
+
+/// What goes for the text as a whole, once its sections are what and where they shall be.
+fn finished(mut grammar: SessionDescription) -> String {
+    move_candidates(&mut grammar);
+    name_streams(&mut grammar);
+    grammar.marshal()
 }
 
 fn apply(media: &mut MediaDescription, mid: &str, role: &Role) -> Result<(), SdpError> {
@@ -176,17 +175,17 @@ fn name(media: &mut MediaDescription, msid: &Msid) {
     }
 }
 
-/// Candidates in a rejected section reach nobody: they belong into the section that now stands first in the bundle,
-/// whose transport all others use (RFC 9143, 7.2).
-fn move_candidates(parsed: &mut SessionDescription, sections: &[Section]) {
+/// Candidates belong into the section that stands first in the bundle, whose transport all others use (RFC 9143, 7.2); in a rejected
+/// section they reach nobody. The stack writes them into its own first, rejected or not.
+fn move_candidates(parsed: &mut SessionDescription) {
+    let is_live = |media: &MediaDescription| media.media_name.port.value != 0;
+    let Some(first) = parsed.media_descriptions.iter().position(is_live) else { return };
     let is_candidate = |a: &Attribute| matches!(a.key.as_str(), "candidate" | "end-of-candidates");
     let mut stranded = Vec::new();
-    for (media, _) in parsed.media_descriptions.iter_mut().zip(sections).filter(|(_, s)| s.rejected) {
+    for (_, media) in parsed.media_descriptions.iter_mut().enumerate().filter(|(index, _)| *index != first) {
         stranded.extend(media.attributes.extract_if(.., |a| is_candidate(a)));
     }
-    if let Some(first) = sections.iter().position(|s| !s.rejected) {
-        parsed.media_descriptions[first].attributes.extend(stranded);
-    }
+    parsed.media_descriptions[first].attributes.extend(stranded);
 }
 
 /// `a=msid-semantic` must list the streams that the sections name, no more and no fewer.

@@ -298,8 +298,8 @@ fn read_section(media: &MediaDescription, index: usize, bundle: &[&str]) -> Resu
 
 /// The sections that share the transport.
 pub(crate) fn bundle(parsed: &SessionDescription) -> Vec<&str> {
-    let groups = parsed.attributes.iter().filter(|a| a.key == "group").filter_map(|a| a.value.as_deref());
-    groups.filter_map(|v| v.strip_prefix("BUNDLE")).flat_map(|mids| mids.split_whitespace()).collect()
+    let groups = parsed.attributes.iter().filter(|a| text::is_bundle(a)).filter_map(|a| a.value.as_deref());
+    groups.flat_map(|group| group.split_whitespace().skip(1)).collect()
 }
 
 /// `a=rid:q send`, in the order of the lines.

@@ -58,7 +58,7 @@ pub(crate) fn keep(parsed: &mut SessionDescription) {
     let mut said = Said::default();
     parsed.attributes.retain(|a| match a.key.as_str() {
         // The stack compares the first group of any kind with the sections.
-        "group" => a.value.as_deref().is_some_and(|v| v.split(' ').next() == Some("BUNDLE")),
+        "group" => text::is_bundle(a),
         "ice-lite" => true,
         _ => is_of_transport(a),
     });

@@ -103,6 +103,12 @@ pub(crate) fn mid(media: &MediaDescription) -> Option<&str> {
     (mids.next().is_none() && (1..=16).contains(&mid.len()) && mid.bytes().all(is_token)).then_some(mid)
 }
 
+/// Whether a line names the sections that share a transport (RFC 9143 section 7).
+pub(crate) fn is_bundle(attribute: &Attribute) -> bool {
+    let kind = attribute.value.as_deref().and_then(|v| v.split_whitespace().next());
+    attribute.key == "group" && kind == Some("BUNDLE")
+}
+
 /// A character of RFC 8866's `token`: what `a=mid` and `a=msid` are made of.
 pub(crate) fn is_token(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x27 | 0x2a | 0x2b | 0x2d | 0x2e | 0x30..=0x39 | 0x41..=0x5a | 0x5e..=0x7e)
