@@ -161,7 +161,8 @@ impl<'a> Change<'a> {
             }
             self.call.requests.push(done);
         }
-        if self.events.is_empty() && self.before.as_deref() == Some(&self.call) && self.effects.is_empty() {
+        let told = !(self.events.is_empty() && self.notices.is_empty() && self.effects.is_empty());
+        if !told && self.before.as_deref() == Some(&self.call) {
             return None;
         }
         self.permit();

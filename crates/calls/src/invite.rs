@@ -261,6 +261,8 @@ impl Change<'_> {
                 known.state = DeviceState::Offered;
                 (known.waiting, known.call_waiting) = (busy, call_waiting);
             }
+            // The product named it while it was away, so that nothing has told it yet. One that does know hears it twice.
+            Some(known) if known.state == DeviceState::Offered => {}
             Some(_) => return,
             None if full => return,
             None => leg.devices.push(DeviceLeg {

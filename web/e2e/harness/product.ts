@@ -2,9 +2,9 @@
 import type { TestContext } from 'node:test';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { launchChromium } from './browsers.ts';
-import { startServer, type DevServer } from './server.ts';
+import { startServer, warnings, type DevServer } from './server.ts';
 import { until } from './wait.ts';
-import { WITNESS } from './witness.ts';
+import { WITNESS, statesShown } from './witness.ts';
 
 const LAPTOP = { width: 1280, height: 760 };
 /** Ringing, accepting and the first picture, on a machine that is busy with all sides at once. */
@@ -99,6 +99,14 @@ export class Tab {
     await until(`${this.who} sees ${name} move`, async () => (await frames()) > before + 5, { within: PATIENCE_MS });
   }
 
+  /** What this window shows and has shown, in a line, for the report of a failure. */
+  async told(): Promise<string> {
+    const text = await this.page.locator('body').innerText({ timeout: 2_000 });
+    const states = (await statesShown(this.page)).map(({ state }) => state).join(' ');
+    // What lies over the rest, a ring or a refusal, comes last.
+    return `${this.who} at ${new URL(this.page.url()).hash}, calls: ${states}; …${text.replace(/\s+/g, ' ').slice(-300)}`;
+  }
+
   /** Sound arrives that is not silence: the browser's fake microphone beeps. */
   async hearsSomebody(): Promise<void> {
     await until(`${this.who} hears somebody`, () => this.page.evaluate(LOUDEST).then((loudest) => Number(loudest) > 0.01), {
@@ -155,10 +163,13 @@ export async function productStage(t: TestContext, place: Place = {}): Promise<P
   const tabs: Tab[] = [];
   t.after(async () => {
     // What every window showed at the end explains most failures.
-    for (const [index, { page, who }] of tabs.entries()) {
-      const path = server.logFile.replace(/dev\.log$/, `window-${index + 1}-${who}.png`);
-      if (!page.isClosed()) await page.screenshot({ path }).catch((error: unknown) => t.diagnostic(String(error)));
+    for (const [index, tab] of tabs.entries()) {
+      if (tab.page.isClosed()) continue;
+      const path = server.logFile.replace(/dev\.log$/, `window-${index + 1}-${tab.who}.png`);
+      const told = tab.told().then((text) => t.diagnostic(text));
+      await Promise.all([tab.page.screenshot({ path }), told]).catch((error: unknown) => t.diagnostic(String(error)));
     }
+    for (const line of warnings(server.logFile)) t.diagnostic(line);
     for (const browser of browsers.values()) await (await browser).close();
     await server.stop();
   });
@@ -177,7 +188,7 @@ export async function productStage(t: TestContext, place: Place = {}): Promise<P
       await page.goto(`${server.url}/?camera=drawn`);
       await tab.click(`signin-person-${person}`);
       await tab.sees('me');
-      await until(`${person} is signed in`, async () => (await page.getByTestId('offline').count()) === 0, { within: PATIENCE_MS });
+      await page.locator('[data-testid=home][data-connection=online]').waitFor({ timeout: PATIENCE_MS });
       return tab;
     },
   };

@@ -1,7 +1,7 @@
 // A real server for one test: started on free ports, ended by its pid, its log kept.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, mkdirSync } from 'node:fs';
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createSocket } from 'node:dgram';
 import { networkInterfaces } from 'node:os';
@@ -45,6 +45,8 @@ export interface DevServer extends Server {
 const START_MS = 30_000;
 /** A graceful end tells every client; then patience ends. */
 const STOP_MS = 5_000;
+/** Of a server's log, in the report of a failure. */
+const MOST_WARNINGS = 10;
 
 export async function startServer(test: string, listenOn = '127.0.0.1'): Promise<DevServer> {
   const ports = await freePorts();
@@ -134,6 +136,12 @@ export function spawnSluice(
     clearTimeout(timer);
   };
   return { child, logFile, stop: () => end('SIGTERM'), kill: () => end('SIGKILL') };
+}
+
+/** The last that a server complained of. */
+export function warnings(logFile: string): string[] {
+  const lines = readFileSync(logFile, 'utf8').split('\n');
+  return lines.filter((line) => /\b(WARN|ERROR)\b/.test(line)).slice(-MOST_WARNINGS);
 }
 
 /** The server takes every SLUICE_ variable for a setting of its own; those of the tests would be errors. */

@@ -181,6 +181,23 @@ fn an_acknowledgement_ends_the_pushes() {
 }
 
 #[test]
+fn a_device_that_was_named_while_it_was_away_rings_when_it_comes() {
+    let mut w = World::new();
+    let mut bob = rings("bob");
+    bob.devices[0].connected = false;
+    let id = w.dial("alice", bob);
+    let told = |w: &World| {
+        w.heard.iter().filter(|heard| heard.call == id && matches!(heard.kind, NoticeKind::Ring(_))).count()
+    };
+    assert_eq!(told(&w), 0, "nobody would hear it");
+    w.ask(Action::DeviceAppeared { user: u("bob"), device: d("phone"), call_waiting: false }).unwrap();
+    assert_eq!(told(&w), 1);
+    w.ack(&id, "bob").unwrap();
+    w.ask(Action::DeviceAppeared { user: u("bob"), device: d("phone"), call_waiting: false }).unwrap();
+    assert_eq!(told(&w), 1, "it rings already");
+}
+
+#[test]
 fn a_device_that_vanishes_is_woken_by_a_push() {
     let mut w = World::new();
     let mut bob = rings("bob");

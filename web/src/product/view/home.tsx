@@ -30,6 +30,7 @@ interface Props {
 export function HomeView({ product, calling, onSignOut }: Props) {
   const at = useStore(route);
   const scene = useStore(calling.scene);
+  const { state } = useStore(calling.connection);
   const [link, setLink] = useState(() => readAddress().link);
   // Names arrive after the threads that they stand in.
   useStore(product.people);
@@ -44,7 +45,7 @@ export function HomeView({ product, calling, onSignOut }: Props) {
   };
   return (
     <>
-      <div class="home" data-at={at.at} inert={scene.at === 'call'}>
+      <div class="home" data-testid="home" data-at={at.at} data-connection={state} inert={scene.at === 'call'}>
         <Sidebar product={product} calling={calling} />
         <main class="pane">
           {at.at === 'thread' && <ThreadView key={at.id} id={at.id} product={product} calling={calling} />}
