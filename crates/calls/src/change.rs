@@ -151,7 +151,7 @@ impl<'a> Change<'a> {
         self.event(EventKind::CallEnded);
     }
 
-    /// The transition, or `None` if nothing has changed. `done`: the request that it was for.
+    /// The transition, or `None` if nothing has changed and nobody is told anything. `done`: the request that it was for.
     pub(crate) fn finish(mut self, done: Option<Done>) -> Option<Transition> {
         self.settle();
         if let Some(done) = done {
@@ -161,8 +161,8 @@ impl<'a> Change<'a> {
             }
             self.call.requests.push(done);
         }
-        let told = !(self.events.is_empty() && self.notices.is_empty() && self.effects.is_empty());
-        if !told && self.before.as_deref() == Some(&self.call) {
+        let silent = self.events.is_empty() && self.notices.is_empty() && self.effects.is_empty();
+        if silent && self.before.as_deref() == Some(&self.call) {
             return None;
         }
         self.permit();

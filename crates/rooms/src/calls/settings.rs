@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::authority::settings::LONGEST_DEADLINE_MS;
 use super::authority::settings::PermissionSettings;
 pub use super::hub::DeviceSettings;
 use super::push::PushSettings;

@@ -4,14 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use sluice_demo::Demo;
-use sluice_rooms::call_settings::Settings as Calls;
+use sluice_rooms::call_settings::{LONGEST_DEADLINE_MS, Settings as Calls};
 
 use crate::settings::Secret;
 
 /// Long enough for nobody to guess.
 const SECRET: usize = 40;
-/// The most that the setting allows.
-const HOOK_DEADLINE_MS: u64 = 1_000;
 
 /// What both sides must know of each other.
 pub(super) struct Wiring {
@@ -46,7 +44,7 @@ impl Wiring {
         calls.permission.hook.secret.clone_from(&self.secret);
         // The product answers from memory, but on a laptop where browsers start it may get no processor for longer than
         // the default, and a question without an answer refuses the call.
-        calls.permission.hook.deadline_ms = HOOK_DEADLINE_MS;
+        calls.permission.hook.deadline_ms = LONGEST_DEADLINE_MS;
         let mut events = calls.webhooks.first().cloned().unwrap_or_default();
         events.name = "demo".into();
         events.url = format!("http://{}/demo/hooks/events", self.http);

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::calls::unusable::Unusable;
 
-/// Longest time that anybody waits for the hook.
-const LONGEST_DEADLINE_MS: u64 = 1_000;
+/// Longest time that anybody may be made to wait for the hook, in milliseconds.
+pub const LONGEST_DEADLINE_MS: u64 = 1_000;
 
 /// Who may call whom, and how often.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
