@@ -8,6 +8,8 @@ use mio::{Interest, Registry, Token};
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::batched;
+
 /// Room for one message: the kernel joins datagrams of one flow up to this size.
 const SLOT_BYTES: usize = 65_535;
 
@@ -88,7 +90,7 @@ impl UdpSocket {
             receive: usable(socket.recv_buffer_size()?),
             send: usable(socket.send_buffer_size()?),
         };
-        let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
+        let state = batched(&socket)?;
         let io = mio::net::UdpSocket::from_std(socket.into());
         let local = io.local_addr()?;
         Ok(UdpSocket { io, state, local, granted })
