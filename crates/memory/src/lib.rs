@@ -1,4 +1,5 @@
-//! The server's allocator, and how memory that calls leave behind goes back to the operating system.
+//! The server's allocator, how memory that calls leave behind goes back to the operating system, and how what is cold is fetched before
+//! it is needed: [`Extent::fetch`].
 //!
 //! mimalloc has a heap for each thread. A page of it becomes free when its last block does, but the thread looks for such pages
 //! only while it allocates. When the last call of an evening ends it has nothing to allocate for, and the pages of a thousand
@@ -8,11 +9,14 @@
 //! What is written in C (aws-lc, for handshakes) allocates by the C library, whose arenas keep what was freed too: the trim of glibc
 //! gives that back. It looks through the arenas of all threads, so only [`give_back`] does it.
 //!
-//! The one crate of the workspace with `unsafe` code: neither function has a safe name.
+//! The one crate of the workspace with `unsafe` code: what it calls has no safe name.
+
+mod extent;
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+pub use extent::Extent;
 pub use mimalloc::MiMalloc as Allocator;
 
 /// Threads go to sleep thousands of times a second, and all pages of a heap are looked at each time; little can gather in between.
