@@ -28,7 +28,7 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ),
     ("sluice-calls", &[], "the model of calls knows no media, no protocol and no store"),
     ("sluice-net", &[], "datagrams are bytes to it"),
-    ("sluice-memory", &[], "an allocator knows nothing of what it holds"),
+    ("sluice-memory", &[], "memory knows nothing of what it holds"),
     ("sluice-api", &[], "generated code only"),
     ("sluice-livekit-proto", &[], "generated code only"),
     (
@@ -50,8 +50,16 @@ const ARROWS: &[(&str, &[&str], &str)] = &[
     ("sluice-srtp", &[], "packets and keys are bytes to it"),
     (
         "sluice-client",
-        &["sluice-livekit-proto", "sluice-dtls", "sluice-media", "sluice-srtp"],
-        "a client that shares code with the server would share its mistakes: full clients are str0m's, light ones borrow headers and reports",
+        &[
+            "sluice-livekit-proto",
+            "sluice-dtls",
+            "sluice-media",
+            "sluice-memory",
+            "sluice-net",
+            "sluice-srtp",
+        ],
+        "a client that shares code with the server would share its mistakes: full clients are str0m's, light ones borrow headers, reports and \
+         the readying of sockets",
     ),
     (
         "sluice",

@@ -1,10 +1,13 @@
 //! Which numbers of a rising sequence came, came twice, or never came.
+use sluice_memory::Extent;
 
 /// Numbers this far below the highest can still be told apart; older ones count as late.
 const WINDOW: u64 = 4096;
 const WORDS: usize = (WINDOW / 64) as usize;
 
+// In the order of fields: what each number touches comes before the bits, see `TOUCHED`.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Gaps {
     seen: Option<Seen>,
     unique: u64,
@@ -26,6 +29,15 @@ impl Default for Gaps {
 }
 
 impl Gaps {
+    /// Bytes of its beginning that each number touches, beside its [bit](Self::next).
+    pub(crate) const TOUCHED: usize = std::mem::offset_of!(Self, bits);
+
+    /// Where the bit of the number after the highest is.
+    pub(crate) fn next(&self) -> Extent {
+        let (word, _) = place(self.seen.map_or(0, |seen| seen.highest + 1));
+        Extent::of(&self.bits[word])
+    }
+
     /// Takes a number in. Returns whether it is new.
     pub(crate) fn see(&mut self, number: u64) -> bool {
         let Some(Seen { first, highest }) = self.seen else {

@@ -64,6 +64,8 @@ pub(crate) struct Peer {
     stalls: bool,
     /// When the session wants to be called.
     timeout: Instant,
+    /// Something came or was written since it was polled.
+    stirred: bool,
     pub(crate) channels: HashMap<String, ChannelId>,
     /// Sections of our publications, by cid.
     pub(crate) sending: HashMap<String, Mid>,
@@ -108,7 +110,7 @@ impl Peer {
                 let ears = Ears::new(light.clone(), stats.clone(), options);
                 Socket::at(sockets.seat(Box::new(ears)).await?)
             }
-            _ => Socket::bind(bind, network).await?,
+            _ => Socket::bind(bind, network)?,
         };
         let candidate = Candidate::host(socket.local(), "udp").context("no candidate of our address")?;
         rtc.add_local_candidate(candidate);
@@ -119,6 +121,7 @@ impl Peer {
             light,
             stalls: options.stall_handshake,
             timeout: now,
+            stirred: true,
             channels: HashMap::new(),
             sending: HashMap::new(),
             connected: false,
@@ -176,7 +179,9 @@ impl Peer {
             api.set_direction(mid, Direction::Inactive);
             api.set_direction(mid, Direction::RecvOnly);
         }
-        let (offer, pending) = api.apply()?;
+        let made = api.apply();
+        self.touch();
+        let (offer, pending) = made?;
         self.last_offer += 1;
         self.pending = Some((self.last_offer, pending));
         Some(description("offer", offer.to_sdp_string(), self.last_offer))
@@ -188,6 +193,7 @@ impl Peer {
             Some((id, pending)) if answer.id == 0 || answer.id == id => {
                 let parsed = SdpAnswer::from_sdp_string(&answer.sdp).context("the answer is no SDP")?;
                 self.rtc.sdp_api().accept_answer(pending, parsed).context("the answer does not fit")?;
+                self.touch();
                 self.learn_tracks(&answer.sdp, &answer.mid_to_track_id);
                 Ok(true)
             }
@@ -205,6 +211,7 @@ impl Peer {
     ) -> anyhow::Result<proto::SessionDescription> {
         let parsed = SdpOffer::from_sdp_string(&offer.sdp).context("the offer is no SDP")?;
         let answer = self.rtc.sdp_api().accept_offer(parsed).context("the offer cannot be taken")?;
+        self.touch();
         self.learn_tracks(&offer.sdp, &offer.mid_to_track_id);
         Ok(description("answer", answer.to_sdp_string(), offer.id))
     }
@@ -214,6 +221,7 @@ impl Peer {
         let text = init.get("candidate").and_then(|text| text.as_str()).unwrap_or_default();
         if !text.is_empty() {
             self.rtc.add_remote_candidate(Candidate::from_sdp_string(text).context("not a candidate")?);
+            self.touch();
         }
         Ok(())
     }
@@ -255,6 +263,7 @@ impl Peer {
 
     /// Takes a packet to send; [`poll`](Self::poll) sends it.
     pub(crate) fn write(&mut self, packet: &ToSend<'_>, now: Instant) -> bool {
+        self.stirred = true;
         if let Some(light) = &self.light {
             return light::lock(light).send(packet, now);
         }
@@ -280,6 +289,7 @@ impl Peer {
     /// Takes a few trains of datagrams from the socket, and lets the connection speak.
     pub(crate) fn receive(&mut self, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
         let now = Instant::now();
+        self.stirred = true;
         if self.socket.receives_later() {
             let _kernel_tells_none = self.socket.take_in(now)?;
             return self.deliver(now, say);
@@ -306,8 +316,14 @@ impl Peer {
         Session { rtc, socket, light, tracks, by_ssrc, timeout, stalls: *stalls, now }
     }
 
+    /// Whether it has nothing to say: the listener at its socket says what is due by the clock alone.
+    pub(crate) fn is_quiet(&self, now: Instant) -> bool {
+        self.socket.is_listened_to() && !self.stirred && self.timeout > now
+    }
+
     /// Moves time on and lets the connection speak. To be called when it is [`due`](Self::due), or after a write.
     pub(crate) fn poll(&mut self, now: Instant, say: &mut dyn FnMut(Said<'_>)) -> anyhow::Result<()> {
+        self.stirred = false;
         self.deliver(now, say)?;
         let Self { rtc, socket, light, tracks, by_ssrc, timeout, .. } = self;
         if *timeout <= now {

@@ -36,22 +36,29 @@ pub(crate) struct Track {
     place: Option<usize>,
     /// Its picture is known: a key frame came.
     pub(crate) pictured: bool,
+    /// A key frame came in this stream, of whoever sends: only a stamp tells the picture.
+    pub(crate) keyed: bool,
     /// Another layer was asked for, which may come until then.
     watched_until: Option<Instant>,
 }
 
 impl Track {
     pub(crate) fn new(sid: String) -> Self {
-        Self { sid, place: None, pictured: false, watched_until: None }
+        Self { sid, place: None, pictured: false, keyed: false, watched_until: None }
     }
 
     pub(crate) fn sid(&self) -> &str {
         &self.sid
     }
 
+    /// Where it is counted, if a packet came.
+    pub(crate) fn place(&self) -> Option<usize> {
+        self.place
+    }
+
     /// Whether each frame is to be looked into, though a sample would do.
     pub(crate) fn is_watched(&self, now: Instant) -> bool {
-        !self.pictured || self.watched_until.is_some_and(|until| now < until)
+        !self.pictured || !self.keyed || self.watched_until.is_some_and(|until| now < until)
     }
 
     /// Another layer was asked for: the key frame that it begins with must not be missed.
@@ -119,8 +126,10 @@ fn count(stats: &mut Stats, observer: Option<&Observer>, track: &mut Track, pack
         let announced = stats.announced.get(&track.sid);
         counters.is_video = announced.map(|info| info.r#type() == proto::TrackType::Video);
     }
+    let key_frames = counters.key_frames;
     let new = counters.count(packet, stamp, age_us);
     track.pictured = counters.height != 0;
+    track.keyed |= counters.key_frames > key_frames;
     if let (Some(observer), Some(payload)) = (observer, packet.payload) {
         observer(&SeenPacket {
             track_sid: &track.sid,
@@ -279,6 +288,19 @@ mod tests {
         viewer.see(2, Some(&payload(true, 180)));
         assert!(!viewer.track.is_watched(viewer.stats.began));
         assert_eq!(viewer.layer(), (180, 0));
+    }
+
+    #[test]
+    fn a_stream_that_takes_over_a_track_must_bring_a_key_frame_of_its_own() {
+        let mut viewer = Viewer::new(false);
+        viewer.see(1, Some(&payload(true, 180)));
+        assert!(viewer.track.keyed);
+        viewer.track = Track::new("TR_1".into());
+        viewer.see(2, Some(&payload(false, 180)));
+        let much_later = viewer.stats.began + 2 * WATCHED;
+        assert!(!viewer.track.keyed && viewer.track.is_watched(much_later));
+        viewer.see(3, Some(&payload(true, 180)));
+        assert!(viewer.track.keyed && !viewer.track.is_watched(much_later));
     }
 
     #[test]

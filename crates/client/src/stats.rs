@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use indexmap::IndexMap;
 use sluice_livekit_proto as proto;
+use sluice_memory::Extent;
 
 use crate::freeze::FreezeMeter;
 use crate::gaps::Gaps;
@@ -132,23 +133,32 @@ impl Stats {
 }
 
 /// What arrived of one track.
+// In the order of fields: what each packet touches comes first, and is fetched ahead as a whole.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub struct ReceivedStats {
     /// Packets, those that came twice included.
     pub packets: u64,
     /// Payload bytes.
     pub bytes: u64,
+    /// Longest time without a packet.
+    pub longest_pause: Duration,
+    /// When the newest packet came.
+    pub last_packet: Instant,
+    /// Timestamp of the newest frame whose last packet came.
+    pub(crate) newest_frame: Option<u32>,
+    /// Height of the layer that the newest key frame belongs to, in a sample the newest frame that was looked into; 0 for audio
+    /// and before the first key frame.
+    pub height: u16,
+    pub(crate) counter_layer: u16,
+    /// Once it was announced.
+    pub(crate) is_video: Option<bool>,
+    pub(crate) picture: FreezeMeter,
+    pub(crate) by_sequence: Gaps,
     /// First packets of key frames (VP8), of those that were looked into.
     pub key_frames: u64,
     /// From the client's start until the first packet.
     pub first_packet_after: Duration,
-    /// When the newest packet came.
-    pub last_packet: Instant,
-    /// Longest time without a packet.
-    pub longest_pause: Duration,
-    /// Height of the layer that the newest key frame belongs to, in a sample the newest frame that was looked into; 0 for audio
-    /// and before the first key frame.
-    pub height: u16,
     /// How often the layer changed. A sample misses a change that is undone within some frames.
     pub switches: u64,
     /// How often a video's picture stood still, as `freezeCount` of WebRTC's statistics has it.
@@ -157,15 +167,8 @@ pub struct ReceivedStats {
     pub frozen: Duration,
     /// From sending to receiving, microseconds. `None` if there is an [`Observer`](crate::Observer), which is told of each packet.
     pub latency_us: Option<Histogram<u64>>,
-    /// Once it was announced.
-    pub(crate) is_video: Option<bool>,
-    pub(crate) picture: FreezeMeter,
-    /// Timestamp of the newest frame whose last packet came.
-    pub(crate) newest_frame: Option<u32>,
-    pub(crate) by_sequence: Gaps,
     pub(crate) by_counter: Gaps,
     pub(crate) missing_before: u64,
-    pub(crate) counter_layer: u16,
 }
 
 impl ReceivedStats {
@@ -197,6 +200,12 @@ impl ReceivedStats {
             missing_before: 0,
             counter_layer: 0,
         }
+    }
+
+    /// What the packet after this one will touch.
+    pub(crate) fn touched(&self) -> [Extent; 2] {
+        let each = std::mem::offset_of!(Self, by_sequence) + Gaps::TOUCHED;
+        [Extent::of(self).first(each), self.by_sequence.next()]
     }
 
     /// Packets that never came: gaps in the sequence numbers that we were sent.

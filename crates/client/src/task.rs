@@ -163,7 +163,7 @@ impl Task {
     async fn turn(&mut self, end: Instant) -> Flow {
         self.offer().await?;
         self.poll(Instant::now())?;
-        let wake = self.next_wake().min(end);
+        let wake = self.next_wake()?.min(end);
         let signal = self.signal.as_mut().ok_or_else(|| Ended::Signal("no WebSocket".into()))?;
         tokio::select! {
             index = readable(&self.peers) => {
@@ -173,12 +173,9 @@ impl Task {
                 let message = message.map_err(|error| Ended::Signal(format!("{error:#}")))?;
                 self.heard = Instant::now();
                 self.take(message).await?;
-                // An offer, an answer or a candidate may have given the connections something to say.
-                self.peers.iter_mut().for_each(Peer::touch);
             }
             command = self.inbox.recv() => {
                 self.obey(command.unwrap_or(Command::Leave)).await?;
-                self.peers.iter_mut().for_each(Peer::touch);
             }
             () = tokio::time::sleep_until(wake.into()) => {}
         }
@@ -189,19 +186,29 @@ impl Task {
         self.tick(now).await
     }
 
-    fn next_wake(&self) -> Instant {
-        let media = self.publications.iter().filter_map(Publication::due);
+    fn next_wake(&mut self) -> Result<Instant, Ended> {
+        // What is due and cannot leave yet must not wake us over and over: the end of the handshake will.
+        let can_send = self.can_send()?;
+        let media = self.publications.iter().filter(|_| can_send).filter_map(Publication::due);
         let peers = self.peers.iter().map(Peer::due);
         let ping = (!self.ping_interval.is_zero()).then_some(self.next_ping);
         let far = Instant::now() + FAR;
-        media.chain(peers).chain(ping).fold(far, Instant::min)
+        Ok(media.chain(peers).chain(ping).fold(far, Instant::min))
+    }
+
+    /// Whether there is something to publish, and a connection that takes it.
+    fn can_send(&mut self) -> Result<bool, Ended> {
+        match self.peers.first_mut() {
+            Some(publisher) if !self.publications.is_empty() => publisher.can_send().map_err(media_failed),
+            _ => Ok(false),
+        }
     }
 
     async fn tick(&mut self, now: Instant) -> Flow {
         let due = |publication: &Publication| publication.due().is_some_and(|due| due <= now);
         if self.publications.iter().any(due)
+            && self.can_send()?
             && let Some(publisher) = self.peers.first_mut()
-            && publisher.can_send().map_err(media_failed)?
         {
             self.stats.send_if_modified(|stats| {
                 for publication in self.publications.iter_mut().filter(|one| due(one)) {
@@ -226,6 +233,9 @@ impl Task {
     /// Lets every connection speak that has something to say.
     fn poll(&mut self, now: Instant) -> Flow {
         for index in 0..self.peers.len() {
+            if self.peers[index].is_quiet(now) {
+                continue;
+            }
             self.hear(index, |peer, say| peer.poll(now, say))?;
         }
         Ok(())
@@ -568,3 +578,6 @@ fn answer<T>(reply: oneshot::Sender<T>, value: T) {
         tracing::debug!("nobody waits for the answer any more");
     }
 }
+
+#[cfg(test)]
+mod tests;

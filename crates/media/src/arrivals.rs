@@ -85,6 +85,11 @@ impl Arrivals {
         Some(feedback)
     }
 
+    /// The memory that the next arrivals are put into.
+    pub fn room(&mut self) -> &[impl Sized + use<>] {
+        self.came.spare_capacity_mut()
+    }
+
     /// Whether everything that came was told.
     #[must_use]
     pub fn is_empty(&self) -> bool {

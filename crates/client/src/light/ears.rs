@@ -1,16 +1,20 @@
 //! Hears a connection's packets where they arrive, at a shared socket.
 use std::time::{Duration, Instant};
 
+use sluice_memory::Extent;
 use tokio::sync::watch;
 
-use super::{Heard, SharedLight, is_rtcp, lock};
+use super::{Heard, Light, SharedLight, is_rtcp, lock};
 use crate::receive::{self, News};
 use crate::socket::{Exit, Listener, Train, is_media};
 use crate::stats::Stats;
 use crate::{Noticed, Observer, Options};
 
 /// How often those who wait for the counters are told of packets.
-const TOLD: Duration = Duration::from_millis(100);
+const TOLD: Duration = Duration::from_millis(250);
+
+/// Things that a train touches, beside [`Light`]: two of all counters, two of the track's, and those of the streams.
+const TOUCHED: usize = 2 + 2 + 5;
 
 pub(crate) struct Ears {
     light: SharedLight,
@@ -21,19 +25,22 @@ pub(crate) struct Ears {
     untold: bool,
     /// When they are told again: to tell them of each train costs more than to count it.
     next_told: Instant,
+    /// What the last train touched: the next one will, too.
+    touched: [Extent; TOUCHED],
 }
 
 impl Ears {
     pub(crate) fn new(light: SharedLight, stats: watch::Sender<Stats>, options: &Options) -> Self {
         let (observer, noticed) = (options.observer.clone(), options.noticed.clone());
-        Self { light, stats, observer, noticed, untold: false, next_told: Instant::now() }
+        let touched = [Extent::default(); TOUCHED];
+        Self { light, stats, observer, noticed, untold: false, next_told: Instant::now(), touched }
     }
 }
 
 impl Listener for Ears {
     fn warm(&self) {
-        // Beside the locks, so that the lines which hold them are on their way.
-        let _lines = std::hint::black_box((self.light.is_poisoned(), self.stats.is_closed()));
+        Extent::of(&*self.light).fetch();
+        self.touched.into_iter().for_each(Extent::fetch);
     }
 
     fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8])) {
@@ -59,8 +66,17 @@ impl Listener for Ears {
             // Repair and padding are answered too, though nobody counts them.
             if heard {
                 light.tick(train.at);
-                stats.unsent_datagrams += light.flush(exit);
+                flush(&mut light, exit);
             }
+            let (of_light, place) = light.touched();
+            let counters = place.and_then(|place| stats.received.get_index(place));
+            let of_counters = counters.map(|(_, counters)| counters.touched()).unwrap_or_default();
+            let (first, rest) = self.touched.split_at_mut(2);
+            // The lock of the counters is right before them.
+            first.copy_from_slice(&[Extent::of(stats).first(8), Extent::of(&stats.received)]);
+            let (first, rest) = rest.split_at_mut(of_counters.len());
+            first.copy_from_slice(&of_counters);
+            rest.copy_from_slice(&of_light);
             let tell = news.track || (self.untold && train.at >= self.next_told);
             if tell {
                 (self.untold, self.next_told) = (false, train.at + TOLD);
@@ -73,20 +89,31 @@ impl Listener for Ears {
     }
 
     fn look(&mut self, now: Instant, exit: &dyn Exit) -> Option<Instant> {
-        let due = lock(&self.light).due();
-        let untold = std::mem::take(&mut self.untold);
-        if !untold && due.is_none_or(|due| due > now) {
-            return due;
-        }
-        self.stats.send_if_modified(|stats| {
-            let mut light = lock(&self.light);
+        let mut light = lock(&self.light);
+        if light.due().is_some_and(|due| due <= now) {
             // Packets of the task that wait for the end of its turn leave too.
             light.tick(now);
-            stats.unsent_datagrams += light.flush(exit);
-            untold
-        });
-        lock(&self.light).due()
+            flush(&mut light, exit);
+        }
+        let due = light.due();
+        drop(light);
+        if std::mem::take(&mut self.untold) {
+            self.stats.send_if_modified(|_| true);
+        }
+        due
     }
+
+    fn unsent(&mut self, datagrams: u64) {
+        self.stats.send_if_modified(|stats| {
+            stats.unsent_datagrams += datagrams;
+            false
+        });
+    }
+}
+
+/// The exit takes everything, so that nothing is to be counted here: see [`Listener::unsent`].
+fn flush(light: &mut Light, exit: &dyn Exit) {
+    let _none = light.flush(exit);
 }
 
 #[cfg(test)]
@@ -98,7 +125,6 @@ mod tests {
 
     use super::*;
     use crate::Opened;
-    use crate::light::Light;
 
     struct NoExit;
 
@@ -127,5 +153,9 @@ mod tests {
         waits.mark_unchanged();
         ears.look(now, &NoExit);
         assert!(!waits.has_changed().unwrap());
+        // The number is there for who looks; nobody is awoken for it.
+        ears.unsent(3);
+        assert!(!waits.has_changed().unwrap());
+        assert_eq!(waits.borrow().unsent_datagrams, 3);
     }
 }

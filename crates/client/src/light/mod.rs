@@ -1,8 +1,8 @@
 //! A media plane that costs little: it parses what is readable, opens a sample, and answers with real feedback.
 //!
 //! The session beside it keeps ICE, DTLS and data channels, and hears no media. What a receiver owes its sender is here:
-//! transport-wide feedback with the first packet after 50 ms, reports every second, key frames on request. It does not ask for lost
-//! packets and sends none again: it measures what came the first time.
+//! transport-wide feedback with the first packet after 50 ms, reports every second, key frames on request, and the wish for one with
+//! each report while none has come. It does not ask for lost packets and sends none again: it measures what came the first time.
 mod ears;
 mod negotiated;
 mod streams;
@@ -14,17 +14,18 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail};
 use rtcp_types::prelude::*;
-use rtcp_types::{Fir, Packet as Rtcp, Pli, ReceiverReport, TransportFeedback};
+use rtcp_types::{Fir, Packet as Rtcp, PayloadFeedback, Pli, ReceiverReport, TransportFeedback};
 use rustc_hash::FxHashMap;
 use sluice_dtls::{Ear, Keys};
 use sluice_media::{Arrivals, Clock, Header, Outgoing};
+use sluice_memory::Extent;
 use sluice_srtp::{Opener, Profile, Role, Sealer, association};
 use str0m::crypto::dtls::SrtpProfile;
 use str0m::media::{Mid, Rid};
 
 pub(crate) use self::ears::Ears;
 use self::negotiated::Negotiated;
-use self::streams::{Incoming, OutStream, Streams};
+use self::streams::{Incoming, OutStream, Streams, VIDEO};
 use crate::Opened;
 use crate::receive::{Packet, Track};
 use crate::socket::Exit;
@@ -199,7 +200,7 @@ impl Light {
             stream.payload_type = header.payload_type;
         }
         let (sequence, begins_frame) = stream.see(header.sequence, header.timestamp, now);
-        let video = stream.clock == 90_000;
+        let video = stream.clock == VIDEO;
         let open = match self.opened {
             Opened::All => true,
             // The first packet of a frame tells whether it is a key frame.
@@ -289,6 +290,21 @@ impl Light {
         true
     }
 
+    /// What the packet after this one will likely touch beside this, and the place where it is counted.
+    pub(crate) fn touched(&mut self) -> ([Extent; 5], Option<usize>) {
+        let stream = self.incoming.last();
+        let place = stream.and_then(|stream| stream.track.as_ref()?.place());
+        let extents = [
+            stream.map(Extent::of).unwrap_or_default(),
+            Extent::of(self.arrivals.room()).first(256),
+            // Of the buffers as much as feedback takes.
+            Extent::of(self.train.spare_capacity_mut()).first(128),
+            Extent::of(self.reports.spare_capacity_mut()).first(128),
+            Extent::of(self.lengths.spare_capacity_mut()).first(8),
+        ];
+        (extents, place)
+    }
+
     /// Whether reports on streams of ours may come, and wishes for key frames.
     pub(crate) fn publishes(&self) -> bool {
         !self.outgoing.is_empty()
@@ -321,6 +337,9 @@ impl Light {
             for report in reports {
                 self.report(&report);
             }
+            // Asked for before the blocks are made, which take what came for told.
+            let wanted = self.incoming.iter_mut().filter(|(_, stream)| stream.wants_key_frame());
+            let wanted: Vec<u32> = wanted.map(|(ssrc, _)| ssrc).collect();
             let mut blocks: Vec<_> =
                 self.incoming.iter_mut().map(|(ssrc, stream)| stream.reception.report(ssrc, now)).collect();
             while !blocks.is_empty() {
@@ -328,6 +347,12 @@ impl Light {
                 let empty = ReceiverReport::builder(self.own);
                 let report = some.fold(empty, |report, block| report.add_report_block(block));
                 self.report(&report);
+            }
+            // In a datagram of their own if there is no room: of reduced size (RFC 5506).
+            for ssrc in wanted {
+                let wish =
+                    PayloadFeedback::builder_owned(Pli::builder()).sender_ssrc(self.own).media_ssrc(ssrc);
+                self.report(&wish);
             }
         }
         if feedback {
@@ -458,6 +483,29 @@ mod tests {
         assert!(light.lengths.is_empty(), "feedback may be due soon");
         light.tick(due + REPORTS + FEEDBACK);
         assert_eq!(leaving(&mut light, &opener), [[201]]);
+    }
+
+    #[test]
+    fn who_missed_the_key_frame_asks_with_each_report_until_one_comes() {
+        let now = Instant::now();
+        let (mut light, opener) = connected(now);
+        light.tracks.insert("0".into(), "TR_1".into());
+        let mut video = Incoming::new("0".into(), (96, 90_000), 1, now);
+        video.carries(light.tracks.get(&Mid::from("0")));
+        light.incoming.add(7, video);
+        let mut at = now;
+        let mut told = |light: &mut Light, sequence: Option<u16>, keyed: bool| {
+            at += REPORTS + FEEDBACK;
+            let stream = light.incoming.get_mut(0).unwrap();
+            stream.track.as_mut().unwrap().keyed = keyed;
+            sequence.map(|sequence| stream.see(sequence, 0, at));
+            light.tick(at);
+            leaving(light, &opener)
+        };
+        assert_eq!(told(&mut light, Some(1), false), [[201, 206]]);
+        assert_eq!(told(&mut light, Some(2), false), [[201, 206]]);
+        assert_eq!(told(&mut light, None, false), [[201]], "nothing comes that could be shown");
+        assert_eq!(told(&mut light, Some(3), true), [[201]]);
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::receive::Track;
 /// Of video frames, one in this many is looked into in a sample.
 const FRAME_SAMPLE: u64 = 8;
 
+/// The clock rate of all video (RFC 7741 section 6.1, for VP8).
+pub(crate) const VIDEO: u32 = 90_000;
+
 /// The streams that come in, by SSRC. None is ever taken out.
 #[derive(Default)]
 pub(crate) struct Streams {
@@ -20,6 +23,11 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
+    /// Whose the packet before was.
+    pub(crate) fn last(&self) -> Option<&Incoming> {
+        Some(self.all.get_index(self.last)?.1)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all.len()
     }
@@ -97,6 +105,12 @@ impl Incoming {
         (sequence, begins_frame)
     }
 
+    /// Whether pictures come that cannot be shown: the key frame that they began with was missed.
+    pub(crate) fn wants_key_frame(&self) -> bool {
+        let keyed = self.track.as_ref().is_none_or(|track| track.keyed);
+        self.clock == VIDEO && !keyed && self.reception.is_untold()
+    }
+
     /// Whether the frame that has just begun is one to look into.
     pub(crate) fn is_sampled(&self, now: Instant) -> bool {
         self.track.as_ref().is_some_and(|track| track.is_watched(now))
@@ -149,7 +163,8 @@ mod tests {
             looked_into.count()
         };
         assert_eq!(sampled(&mut stream), 8, "its first key frame has not come");
-        stream.track.as_mut().unwrap().pictured = true;
+        let track = stream.track.as_mut().unwrap();
+        (track.pictured, track.keyed) = (true, true);
         assert_eq!(sampled(&mut stream), 1);
     }
 

@@ -18,7 +18,7 @@ use crate::impair::{Datagram, Lane, Network};
 /// What datagrams leave by.
 pub(crate) trait Exit {
     /// Sends one datagram, or `contents` cut into datagrams of `segment` bytes. Whether the kernel took it; an impaired way
-    /// takes everything, see [`Socket::flush`].
+    /// takes everything, see [`Socket::flush`], and so does a listener's, see [`Listener::unsent`].
     fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool;
 
     /// Datagrams that one send may carry.
@@ -38,8 +38,8 @@ enum Way {
 }
 
 impl Socket {
-    pub(crate) async fn bind(ip: IpAddr, network: Option<&Network>) -> anyhow::Result<Self> {
-        let own = Own::bind(ip).await?;
+    pub(crate) fn bind(ip: IpAddr, network: Option<&Network>) -> anyhow::Result<Self> {
+        let own = Own::bind(ip)?;
         let (up, down) = (network.and_then(Network::up), network.and_then(Network::down));
         Ok(Self { way: Way::Own(own), up: up.map(Mutex::new), down: down.map(Mutex::new) })
     }
@@ -159,11 +159,11 @@ mod tests {
     const DELAY: Duration = Duration::from_millis(20);
     const PATIENCE: Duration = Duration::from_secs(10);
 
-    async fn socket(up: Duration, down: Duration) -> Socket {
+    fn socket(up: Duration, down: Duration) -> Socket {
         let link = |delay| Link { delay, ..Link::default() };
         let impairment = Impairment { up: link(up), down: link(down), seed: 0 };
         let network = Network::new(&impairment, Instant::now());
-        Socket::bind(std::net::Ipv4Addr::LOCALHOST.into(), network.as_ref()).await.unwrap()
+        Socket::bind(std::net::Ipv4Addr::LOCALHOST.into(), network.as_ref()).unwrap()
     }
 
     async fn readable(socket: &Socket) -> io::Result<()> {
@@ -197,8 +197,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_train_enters_an_impaired_way_up_in_datagrams() {
-        let (one, other) =
-            (socket(DELAY, Duration::ZERO).await, socket(Duration::ZERO, Duration::ZERO).await);
+        let (one, other) = (socket(DELAY, Duration::ZERO), socket(Duration::ZERO, Duration::ZERO));
         let sent = Instant::now();
         send_train(&one, &other);
         let due = one.due().unwrap();
@@ -213,8 +212,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_train_enters_an_impaired_way_down_in_datagrams() {
-        let (one, other) =
-            (socket(Duration::ZERO, Duration::ZERO).await, socket(Duration::ZERO, DELAY).await);
+        let (one, other) = (socket(Duration::ZERO, Duration::ZERO), socket(Duration::ZERO, DELAY));
         let sent = Instant::now();
         send_train(&one, &other);
         assert!(other.receives_later() && !one.receives_later());
@@ -236,8 +234,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_impaired_way_a_train_leaves_at_once() {
-        let (one, other) =
-            (socket(Duration::ZERO, Duration::ZERO).await, socket(Duration::ZERO, Duration::ZERO).await);
+        let (one, other) = (socket(Duration::ZERO, Duration::ZERO), socket(Duration::ZERO, Duration::ZERO));
         send_train(&one, &other);
         assert_eq!((one.due(), one.flush()), (None, 0));
         assert_eq!(three(&other).await, ["first.", "second", "third."]);

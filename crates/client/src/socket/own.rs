@@ -4,33 +4,27 @@ use std::net::{IpAddr, SocketAddr};
 use std::task::{Context, Poll};
 
 use anyhow::Context as _;
-use quinn_udp::{Transmit, UdpSockRef, UdpSocketState};
-use tokio::net::UdpSocket;
+use quinn_udp::Transmit;
 
-use super::trains;
+use super::trains::TrainSocket;
 
 /// Messages taken by one call; each may be a train.
 const BATCH: usize = 4;
 
 pub(super) struct Own {
-    pub(super) io: UdpSocket,
-    state: UdpSocketState,
+    io: TrainSocket,
     pub(super) local: SocketAddr,
 }
 
 impl Own {
-    pub(super) async fn bind(ip: IpAddr) -> anyhow::Result<Self> {
-        let io = UdpSocket::bind(SocketAddr::new(ip, 0)).await.context("no UDP socket")?;
-        // Until the runtime has heard of the socket it takes it for full, and the first connectivity check would be lost: the next
-        // one comes a quarter of a second later.
-        io.writable().await.context("the socket cannot be written to")?;
-        let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
-        let local = io.local_addr()?;
-        Ok(Self { io, state, local })
+    pub(super) fn bind(ip: IpAddr) -> anyhow::Result<Self> {
+        let io = TrainSocket::bind(SocketAddr::new(ip, 0))?;
+        let local = io.local()?;
+        Ok(Self { io, local })
     }
 
     pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.io.poll_recv_ready(context)
+        self.io.poll_readable(context)
     }
 
     /// Hands out what waits, at most a few trains. A wake comes again if more does.
@@ -38,7 +32,7 @@ impl Own {
         &self,
         mut each: impl FnMut(SocketAddr, &mut [u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let taken = trains::receive::<BATCH>(&self.io, &self.state, |mut trains| {
+        let taken = self.io.receive::<BATCH>(|mut trains| {
             trains.try_for_each(|(meta, train)| {
                 train.chunks_mut(meta.stride).try_for_each(|datagram| each(meta.addr, datagram))
             })
@@ -47,11 +41,10 @@ impl Own {
     }
 
     pub(super) fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None };
-        trains::send(&self.io, &self.state, &transmit)
+        self.io.send(&Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: None })
     }
 
     pub(super) fn longest_train(&self) -> usize {
-        self.state.max_gso_segments().max(1)
+        self.io.longest_train()
     }
 }

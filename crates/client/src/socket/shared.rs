@@ -1,9 +1,11 @@
 //! Sockets that many light clients of a process share, as long as the server is on the same machine.
 //!
 //! Each connection has an address of its own on loopback, at the one port of its socket, so that the server tells connections
-//! apart. One read takes what came for dozens of them, and media is heard where it arrives: a connection's task sleeps on, and wakes
-//! for what it alone can answer. A socket for each connection costs a read, a wake and a turn of a task for every train, several times
+//! apart. One read takes what came for dozens of them, and media is heard where it arrives, and what is due is
+//! sent when all that was read is heard: a connection's task sleeps on, and wakes for what it alone can answer. A socket for each connection costs a read, a wake and a turn of a task for every train, several times
 //! what the packets in it cost.
+mod outbox;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -13,17 +15,20 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit, UdpSockRef, UdpSocketState};
-use tokio::net::UdpSocket;
+use quinn_udp::{BATCH_SIZE, RecvMeta, Transmit};
+use sluice_memory::Extent;
 use tokio::task::AbortHandle;
 use tokio::time::MissedTickBehavior;
 
-use super::{Exit, trains};
+use self::outbox::Outbox;
+use super::Exit;
+use super::trains::TrainSocket;
 
 /// Connections at one socket, if its buffer is large enough for them.
-const MOST_SEATS: usize = 64;
-/// Of the kernel's buffer, for each connection, with what the kernel counts for its own: a key frame and some.
-const BUFFER_PER_SEAT: usize = 128 << 10;
+const MOST_SEATS: usize = 128;
+/// Of the kernel's buffer, for each connection, with what the kernel counts for its own. A frame of the largest picture takes more, but a
+/// camera's connections are not all sent a key frame at once, and of each client on two connections one carries no media.
+const BUFFER_PER_SEAT: usize = 64 << 10;
 /// How long an address rests before another connection gets it: the server may not have noticed yet that the last one is gone, and
 /// go on sending to it.
 const REST: Duration = Duration::from_secs(20);
@@ -62,19 +67,14 @@ impl SharedSockets {
         let (socket, index) = match free {
             Some(free) => free,
             None => {
-                let socket = Arc::new(Open::new().await?);
+                let socket = Arc::new(Open::new()?);
                 open.push(Arc::downgrade(&socket));
                 (socket, 0)
             }
         };
         let waiting = Arc::new(Waiting::default());
-        let place = Place {
-            ip: address(index),
-            listener,
-            waiting: waiting.clone(),
-            left_media: false,
-            next_look: Instant::now(),
-        };
+        let place =
+            Place { listener, waiting: waiting.clone(), left_media: false, next_look: Instant::now() };
         socket.port.places()[index] = Slot::Taken(place);
         // Its end may have come between, when the place was not there to hear of it.
         if socket.port.dead.load(Ordering::Acquire) {
@@ -86,12 +86,15 @@ impl SharedSockets {
 
 /// Hears the media of one connection where it arrives, and sends what is due for it.
 pub(crate) trait Listener: Send {
-    /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own.
+    /// Takes what it can of a train. What it cannot, it gives to `leave`, for the connection's task. `exit` is the connection's own, and
+    /// takes everything: see [`unsent`](Self::unsent).
     fn hear(&mut self, train: Train<'_>, exit: &dyn Exit, leave: &mut dyn FnMut(&[u8]));
 
-    /// Touches what [`hear`](Self::hear) will need first. Each connection's memory is cold when its turn comes: who fetches it for
-    /// all that are to be heard waits once, not once for each.
+    /// Begins to fetch what [`hear`](Self::hear) will need.
     fn warm(&self) {}
+
+    /// So many datagrams of what was due were not taken by the kernel.
+    fn unsent(&mut self, datagrams: u64);
 
     /// Sends what is due though nothing came. Gives when to be asked again if nothing comes until then, [`LOOKS`] later at the
     /// earliest.
@@ -175,23 +178,15 @@ struct Open {
 }
 
 impl Open {
-    async fn new() -> anyhow::Result<Self> {
-        let io = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await.context("no UDP socket")?;
-        // As for a socket of one's own.
-        io.writable().await.context("the socket cannot be written to")?;
-        let socket = UdpSockRef::from(&io);
-        let state = UdpSocketState::new(UdpSockRef::from(&io)).context("the socket takes no options")?;
-        let wanted = MOST_SEATS * BUFFER_PER_SEAT;
-        if let Err(error) = state.set_recv_buffer_size(UdpSockRef::from(&io), wanted) {
-            tracing::debug!(%error, "the buffer stays as it is");
-        }
-        let granted = state.recv_buffer_size(socket).context("the socket does not tell its buffer")?;
+    fn new() -> anyhow::Result<Self> {
+        let io = TrainSocket::bind((Ipv4Addr::UNSPECIFIED, 0).into())?;
+        let granted =
+            io.grow_buffer(MOST_SEATS * BUFFER_PER_SEAT).context("the socket does not tell its buffer")?;
         let seats = (granted / BUFFER_PER_SEAT).clamp(1, MOST_SEATS);
-        let number = io.local_addr()?.port();
+        let number = io.local()?.port();
         let from = Instant::now();
         let places = std::iter::repeat_with(|| Slot::Free { from }).take(seats).collect();
-        let port =
-            Arc::new(Port { io, state, number, dead: AtomicBool::new(false), places: Mutex::new(places) });
+        let port = Arc::new(Port { io, number, dead: AtomicBool::new(false), places: Mutex::new(places) });
         let reader = tokio::spawn(port.clone().read()).abort_handle();
         Ok(Self { port, reader })
     }
@@ -204,8 +199,7 @@ impl Drop for Open {
 }
 
 struct Port {
-    io: UdpSocket,
-    state: UdpSocketState,
+    io: TrainSocket,
     number: u16,
     /// Nobody reads from it any more.
     dead: AtomicBool,
@@ -218,6 +212,13 @@ enum Slot {
 }
 
 impl Slot {
+    fn as_place(&self) -> Option<&Place> {
+        match self {
+            Self::Taken(place) => Some(place),
+            Self::Free { .. } => None,
+        }
+    }
+
     fn place(&mut self) -> Option<&mut Place> {
         match self {
             Self::Taken(place) => Some(place),
@@ -227,7 +228,6 @@ impl Slot {
 }
 
 struct Place {
-    ip: IpAddr,
     listener: Box<dyn Listener>,
     waiting: Arc<Waiting>,
     /// The task may not have taken all media that was left to it.
@@ -249,13 +249,14 @@ impl Port {
     async fn read(self: Arc<Self>) {
         // However this ends, nobody waits for what will not come.
         let mut end = End { port: &self, why: io::ErrorKind::Other };
+        let outbox = Outbox::default();
         let mut looks = tokio::time::interval(LOOKS);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let taken = tokio::select! {
-                ready = self.io.readable() => ready.and_then(|()| self.take_some()),
+                ready = self.io.readable() => ready.and_then(|()| self.take_some(&outbox)),
                 _ = looks.tick() => {
-                    self.look();
+                    self.look(&outbox);
                     Ok(())
                 }
             };
@@ -269,9 +270,9 @@ impl Port {
     }
 
     /// Takes what is there, up to a few batches: each turn of the task asks the kernel about all sockets once.
-    fn take_some(&self) -> io::Result<()> {
+    fn take_some(&self, outbox: &Outbox) -> io::Result<()> {
         for _ in 0..MOST_BATCHES {
-            if self.take()? < BATCH_SIZE {
+            if self.take(outbox)? < BATCH_SIZE {
                 break;
             }
         }
@@ -279,47 +280,64 @@ impl Port {
     }
 
     /// Takes a batch; gives how many messages were in it.
-    fn take(&self) -> io::Result<usize> {
+    fn take(&self, outbox: &Outbox) -> io::Result<usize> {
         let (mut places, mut messages) = (self.places(), 0);
         let at = Instant::now();
-        let taken = trains::receive::<BATCH_SIZE>(&self.io, &self.state, |trains| {
+        let taken = self.io.receive::<BATCH_SIZE>(|trains| {
             messages = trains.metas().len();
             // Nobody's: a straggler for somebody who has left, or a stranger.
             let whose = |meta: &RecvMeta| meta.dst_ip.and_then(index);
-            for index in trains.metas().iter().filter_map(whose) {
-                if let Some(Slot::Taken(place)) = places.get(index) {
-                    place.listener.warm();
-                }
-            }
+            let heard = || {
+                let slots = trains.metas().iter().filter_map(whose).filter_map(|index| places.get(index));
+                slots.filter_map(Slot::as_place)
+            };
+            // Each connection's memory is cold when its turn comes: fetched for all at once it is waited for once.
+            heard().for_each(|place| Extent::of(&*place.listener).fetch());
+            heard().for_each(|place| place.listener.warm());
             for (meta, bytes) in trains {
-                if let Some(place) = whose(meta).and_then(|index| places.get_mut(index)?.place()) {
-                    place.take(self, Train { from: meta.addr, bytes, stride: meta.stride, at });
+                if let Some(index) = whose(meta)
+                    && let Some(place) = places.get_mut(index).and_then(Slot::place)
+                {
+                    let train = Train { from: meta.addr, bytes, stride: meta.stride, at };
+                    place.take(train, &outbox.of(index, self.longest_train()));
                 }
             }
             Ok(())
         })?;
+        self.send_all(outbox, &mut places);
         // No train is refused.
         taken.map_err(io::Error::other)?;
         Ok(messages)
     }
 
-    fn look(&self) {
+    fn look(&self, outbox: &Outbox) {
         let (mut places, now) = (self.places(), Instant::now());
-        // Most have heard something in between, or have nothing to say for a while.
-        let quiet = |place: &&mut Place| now >= place.next_look;
-        for Place { ip, listener, next_look, .. } in places.iter_mut().filter_map(Slot::place).filter(quiet) {
-            let due = listener.look(now, &PlaceExit { port: self, ip: *ip });
-            *next_look = due.into_iter().fold(now + LOOKS, Instant::max);
+        for (index, slot) in places.iter_mut().enumerate() {
+            // Most have heard something in between, or have nothing to say for a while.
+            if let Some(place) = slot.place().filter(|place| now >= place.next_look) {
+                let due = place.listener.look(now, &outbox.of(index, self.longest_train()));
+                place.next_look = due.into_iter().fold(now + LOOKS, Instant::max);
+            }
         }
+        self.send_all(outbox, &mut places);
+    }
+
+    fn send_all(&self, outbox: &Outbox, places: &mut [Slot]) {
+        outbox.empty(|letter| {
+            let sent = self.send(address(letter.index), letter.destination, letter.contents, letter.segment);
+            if let (false, Some(place)) = (sent, places.get_mut(letter.index).and_then(Slot::place)) {
+                place.listener.unsent(letter.datagrams());
+            }
+        });
     }
 
     fn send(&self, ip: IpAddr, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
-        let transmit = Transmit { destination, ecn: None, contents, segment_size: segment, src_ip: Some(ip) };
-        trains::send(&self.io, &self.state, &transmit)
+        let segment_size = segment;
+        self.io.send(&Transmit { destination, ecn: None, contents, segment_size, src_ip: Some(ip) })
     }
 
     fn longest_train(&self) -> usize {
-        self.state.max_gso_segments().max(1)
+        self.io.longest_train()
     }
 }
 
@@ -338,8 +356,8 @@ impl Drop for End<'_> {
 }
 
 impl Place {
-    fn take(&mut self, port: &Port, train: Train<'_>) {
-        let Self { ip, listener, waiting, left_media, next_look } = self;
+    fn take(&mut self, train: Train<'_>, exit: &dyn Exit) {
+        let Self { listener, waiting, left_media, next_look } = self;
         let from = train.from;
         *next_look = train.at + LOOKS;
         *left_media = *left_media && waiting.lock().media > 0;
@@ -350,25 +368,10 @@ impl Place {
             }
             return;
         }
-        listener.hear(train, &PlaceExit { port, ip: *ip }, &mut |datagram| {
+        listener.hear(train, exit, &mut |datagram| {
             *left_media |= is_media(datagram);
             waiting.push(from, datagram);
         });
-    }
-}
-
-struct PlaceExit<'a> {
-    port: &'a Port,
-    ip: IpAddr,
-}
-
-impl Exit for PlaceExit<'_> {
-    fn send(&self, destination: SocketAddr, contents: &[u8], segment: Option<usize>) -> bool {
-        self.port.send(self.ip, destination, contents, segment)
-    }
-
-    fn longest_train(&self) -> usize {
-        self.port.longest_train()
     }
 }
 

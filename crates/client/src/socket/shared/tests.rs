@@ -20,6 +20,8 @@ struct Ears {
     due: Arc<Mutex<Option<SocketAddr>>>,
     /// What it says when it is asked.
     again: Arc<Mutex<Option<Instant>>>,
+    /// What the kernel did not take of it.
+    unsent: Arc<Mutex<u64>>,
 }
 
 impl Ears {
@@ -46,6 +48,10 @@ impl Listener for Ears {
             assert!(exit.send(due, b"due", None));
         }
         *self.again.lock().unwrap()
+    }
+
+    fn unsent(&mut self, datagrams: u64) {
+        *self.unsent.lock().unwrap() += datagrams;
     }
 }
 
@@ -177,6 +183,16 @@ async fn who_listens_is_asked_what_is_due_though_nothing_comes() {
 }
 
 #[tokio::test]
+async fn who_said_what_the_kernel_does_not_take_is_told() {
+    let sockets = SharedSockets::default();
+    let (seat, ears) = seat(&sockets).await;
+    // No port has this number.
+    *ears.due.lock().unwrap() = Some((Ipv4Addr::LOCALHOST, 0).into());
+    until(|| *ears.unsent.lock().unwrap() == 1).await;
+    drop(seat);
+}
+
+#[tokio::test]
 async fn who_has_nothing_to_say_yet_is_not_asked() {
     let (sockets, server) = (SharedSockets::default(), server());
     let ((busy, busy_ears), (_quiet, quiet_ears)) = (seat(&sockets).await, seat(&sockets).await);
@@ -187,7 +203,7 @@ async fn who_has_nothing_to_say_yet_is_not_asked() {
         *ears.due.lock().unwrap() = Some(server.local_addr().unwrap());
     }
     until(|| quiet_ears.due.lock().unwrap().is_none()).await;
-    port.look();
+    port.look(&Outbox::default());
     assert!(busy_ears.due.lock().unwrap().is_some());
     look_at(Instant::now());
     until(|| busy_ears.due.lock().unwrap().is_none()).await;
@@ -202,7 +218,7 @@ async fn who_is_asked_says_when_to_ask_again_and_is_not_asked_all_the_time() {
     for (again, soonest) in [(Some(later), later), (Some(later - 2 * PATIENCE), Instant::now() + LOOKS)] {
         *ears.again.lock().unwrap() = again;
         port.places()[seat.index].place().unwrap().next_look = Instant::now();
-        port.look();
+        port.look(&Outbox::default());
         let next = port.places()[seat.index].place().unwrap().next_look;
         assert!(next >= soonest && next <= later, "{:?}", next.saturating_duration_since(soonest));
     }
