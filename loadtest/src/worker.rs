@@ -2,6 +2,7 @@
 mod floor;
 mod line;
 pub(crate) mod messages;
+mod nap;
 mod participant;
 mod receiver;
 mod seat;
@@ -44,11 +45,13 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let Some(Order::Assign(assignment)) = inbox.blocking_recv() else {
         bail!("the first order is not an assignment");
     };
-    let runtime = match assignment.threads {
-        0 | 1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
-        threads => tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build(),
+    let mut runtime = match assignment.threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
     };
-    let runtime = runtime.context("cannot start the runtime")?;
+    runtime.enable_all().worker_threads(assignment.threads.max(1));
+    runtime.on_thread_park(nap::falls_asleep).on_thread_unpark(nap::is_awoken);
+    let runtime = runtime.build().context("cannot start the runtime")?;
     runtime.block_on(work(*assignment, inbox, told))?;
     drop(runtime);
     writer.join().map_err(|_| anyhow::anyhow!("the writing thread panicked"))?.context("cannot report")
